@@ -1,0 +1,1 @@
+"""The engine: geometry, rendering, diffusion priors, distillation gradients and the run that joins them."""

@@ -1,0 +1,64 @@
+"""The machine-readable model card that lies beside a prior's weights as `sketchbridge.json`.
+
+Guidance, k, rates, words, cameras and lights that suit a prior are read from here, never hard-coded in a method or a run.
+"""
+
+import msgspec
+
+
+class CameraCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Viewpoints the prior was trained on. Degrees; shares in 0..1; `fill` is the share of the frame's half-side that the bounding sphere fills."""
+
+    elevation_deg: tuple[float, float] = (-10.0, 45.0)
+    low_elevation_deg: tuple[float, float] = (-45.0, -10.0)
+    high_elevation_deg: tuple[float, float] = (60.0, 85.0)
+    low_share: float = 0.1
+    high_share: float = 0.1
+    fov_deg: tuple[float, float] = (25.0, 45.0)
+    fill: tuple[float, float] = (0.65, 0.95)
+
+
+class LightCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Lights the prior was trained on. `key_within_deg` is the largest angle between key light and camera."""
+
+    ambient: tuple[float, float] = (0.3, 0.7)
+    key: tuple[float, float] = (0.4, 1.0)
+    key_within_deg: float = 60.0
+    albedo_share: float = 0.15
+    clay_share: float = 0.15
+
+
+class BackgroundCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shares of white, grey and random flat backgrounds; the rest up to 1 is random colours. `white` etc. are display values."""
+
+    white_share: float = 0.25
+    grey_share: float = 0.25
+    grey: tuple[float, float] = (0.4, 0.6)
+
+
+class PriorCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a prior knows and how to use it. An empty `vocabulary` means an open one."""
+
+    name: str = "unnamed"
+    licence: str = "unknown"
+    vocabulary: tuple[str, ...] = ()
+    nouns: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    example_prompts: tuple[str, ...] = ()
+    view_words: tuple[str, ...] = ("front view", "side view", "back view", "overhead view")
+    front_within_deg: float = 45.0
+    overhead_above_deg: float = 60.0
+    clay_word: str = ""  # adjective of a textureless render ("clay"); empty: the prior knows none, keep the prompt
+    target_suffix: str = ", detailed high resolution, high quality, sharp"
+    source_descriptors: str = ", oversaturated, smooth, pixelated, cartoon, foggy, hazy, blurry, bad structure, noisy, malformed"
+    negative: str = "unrealistic, blurry, low quality, out of focus, ugly, low contrast, dull, dark, low-resolution, gloomy"
+    domain_words: tuple[str, ...] = ("painting",)
+    sds_guidance: float = 100.0  # convention A: eps_u + g (eps_y - eps_u)
+    texture_guidance: float = 50.0
+    bridge_k: float = 1.0
+    bridge_rate_scale: float = 1.0  # learning rates of a Bridge stage relative to the SDS stage before it
+    camera: CameraCard = CameraCard()
+    light: LightCard = LightCard()
+    background: BackgroundCard = BackgroundCard()
+    notes: str = ""

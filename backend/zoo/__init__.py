@@ -1,0 +1,1 @@
+"""Objects built by code: primitive lists with captions, their renders and their meshes."""

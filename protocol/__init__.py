@@ -1,0 +1,1 @@
+"""What crosses the wire: job descriptions and errors. Imports neither torch nor bpy."""
