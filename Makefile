@@ -1,0 +1,36 @@
+# Thin targets: each is one or two plain commands, written out in README.md for machines without make.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13; do if $$p -c 'import venv, ensurepip' >/dev/null 2>&1; then echo $$p; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-long check bench clean install
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 with venv was found; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Installing with $(PYTHON) into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/sketchbridge refine examples/sketches/flower.glb --prompt "a red flower" --out out/demo
+
+test: check
+	$(BIN)/python -m pytest
+
+test-long: install
+	$(BIN)/python -m pytest -m long
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python benchmarks/step.py
+
+clean:
+	rm -rf out build dist *.egg-info
