@@ -1,0 +1,128 @@
+"""`RefineJob`: the complete description of a run. Panel, command line, batch file and tests all build this struct.
+
+Together with the journal of steer commands it repeats the run: bit for bit on one CPU.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from protocol.strict import convert, decode_json
+
+Mode = Literal["sketch", "prompt", "texture", "image", "illusion"]
+Ramp = tuple[float, float]
+"""(value at the first step, value at the last step) of a stage; linear between."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class Timesteps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Noise levels of a stage, as fractions of the training range; `kind` as in `distill.schedules`."""
+
+    kind: str = "window"
+    low: Ramp = (0.02, 0.02)
+    high: Ramp = (0.98, 0.5)
+
+
+class Shading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shares of the shading modes among the views; what they leave of 1 is Lambert."""
+
+    albedo: Share = 0.25
+    clay: Share = 0.0
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One phase of a run: what is optimised, by which gradient, how it is looked at, and how strongly it is held.
+
+    Rates: `geometry_rate_h` in grid cells per step, `colour_rate` a factor on the colour field's own rates. Weights
+    (`anchor`, `regularisers`) are relative: RMS of the regulariser's gradient over RMS of the distillation's.
+    `bank` > 0 caches that many viewpoints (frozen geometry only); 0 draws new cameras at every step.
+    """
+
+    name: str
+    optimise: Literal["colour", "geometry", "both"] = "colour"
+    steps: Annotated[int, msgspec.Meta(ge=0)] = 100
+    method: str = "sds"
+    parameters: dict[str, float | int | bool | str] = {}
+    timesteps: Timesteps = Timesteps()
+    views: Positive = 4
+    supersample: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    shading: Shading = Shading()
+    close_ups: Share = 0.0
+    bank: Annotated[int, msgspec.Meta(ge=0, le=512)] = 0
+    geometry_rate_h: Ramp = (0.02, 0.01)
+    colour_rate: Ramp = (1.0, 1.0)
+    anchor: Ramp = (1.0, 1.0)
+    regularisers: dict[str, Ramp] = {}
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Size of what comes out, and how long its export may take."""
+
+    faces: Annotated[int, msgspec.Meta(ge=100, le=2_000_000)] = 20_000
+    texture_px: Annotated[int, msgspec.Meta(ge=64, le=8192)] = 1024
+    unwrap_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+
+
+class RefineJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to make, from what, how, and how long.
+
+    `sketch` and `keep` name inputs handed over beside the job (files for the command line, array frames on the wire).
+    `stages` empty means those of `preset`. `method` replaces the gradient of the preset's stages; empty keeps them.
+    `slack` widens what the shape may do, in local stroke radii. `grid` 0 chooses the resolution from the thinnest stroke.
+    `steps` scales every stage of the preset to that total; -1 keeps the preset's own numbers.
+    `placement`, row-major 4x4, maps the sketch's own coordinates into the domain; empty: longest side to 1.6, centred.
+    """
+
+    prompt: str
+    mode: Mode = "sketch"
+    sketch: str = ""
+    keep: str = ""
+    preset: str = "default"
+    method: str = ""
+    parameters: dict[str, float | int | bool | str] = {}
+    stages: tuple[Stage, ...] = ()
+    steps: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    prior: str = "starter"
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    slack: Share = 0.25
+    grid: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    warm_start: bool = True
+    symmetric: bool = False
+    front_deg: float = 0.0
+    rasterizer: str = "auto"
+    device: str = "auto"
+    preview_every: Annotated[int, msgspec.Meta(ge=0)] = 25
+    checkpoint_every: Annotated[int, msgspec.Meta(ge=0)] = 100
+    budget: Budget = Budget()
+    placement: tuple[float, ...] = ()
+
+
+class Steer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="steer"):
+    """Change a run under way; only what is given changes."""
+
+    prompt: str | None = None
+    slack: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+
+
+class JournalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A steer command and the step (over all stages) before which it took effect."""
+
+    step: int
+    command: Steer
+
+
+def job_from(data: dict[str, Any]) -> RefineJob:
+    """A job from plain data. Errors: UserError in one sentence, with the nearest known name for an unknown key."""
+    return convert(data, RefineJob, "The job")
+
+
+def decode_job(text: bytes | str) -> RefineJob:
+    """A job from JSON text."""
+    return decode_json(text, RefineJob, "The job")
+
+
+def encode_job(job: RefineJob) -> bytes:
+    """The job as readable JSON, every field written out."""
+    return msgspec.json.format(msgspec.json.encode(job), indent=2)
