@@ -3,7 +3,14 @@
 Guidance, k, rates, words, cameras and lights that suit a prior are read from here, never hard-coded in a method or a run.
 """
 
+from pathlib import Path
+
 import msgspec
+
+from protocol.errors import ResourceError
+from protocol.strict import decode_json
+
+CARD_FILE = "sketchbridge.json"
 
 
 class CameraCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,3 +69,26 @@ class PriorCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     light: LightCard = LightCard()
     background: BackgroundCard = BackgroundCard()
     notes: str = ""
+
+
+def read_card(folder: str | Path) -> PriorCard:
+    """The card beside the weights in `folder`; a folder without one gets the defaults, under its own name.
+
+    Errors: UserError for text that is not JSON, a wrong type, or an unknown key (with the nearest known one); ResourceError if
+    the file is there and cannot be read.
+    """
+    path = Path(folder) / CARD_FILE
+    if not path.exists():
+        return PriorCard(name=Path(folder).name or "unnamed")
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ResourceError(f"The model card {path} could not be read: {error.strerror}.", "Check its permissions.") from error
+    return decode_json(text, PriorCard, f"The model card {path}")
+
+
+def write_card(folder: str | Path, card: PriorCard) -> Path:
+    """Writes the card, every field spelled out, and returns the file's path."""
+    path = Path(folder) / CARD_FILE
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    return path
