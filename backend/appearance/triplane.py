@@ -26,7 +26,7 @@ class TriplaneField(nn.Module):
         x, y, z = points.unbind(-1)
         where = torch.stack((torch.stack((x, y), -1), torch.stack((x, z), -1), torch.stack((y, z), -1)))[:, None]
         sampled = functional.grid_sample(self.planes, where, mode="bilinear", padding_mode="border", align_corners=True)
-        features = sampled.view(-1, len(points))
+        features = sampled.view(self.hidden.shape[1], len(points))
         hidden = torch.relu(torch.addmm(self.hidden_bias, self.hidden, features))
         return torch.addmm(self.output_bias, self.output, hidden).sigmoid().t().contiguous()
 
