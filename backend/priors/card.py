@@ -14,7 +14,7 @@ CARD_FILE = "sketchbridge.json"
 
 
 class CameraCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Viewpoints the prior was trained on. Degrees; shares in 0..1; `fill` is the share of the frame's half-side that the bounding sphere fills."""
+    """Viewpoints the prior was trained on. Degrees; shares in 0..1; `fill` is the bounding sphere's share of the frame's half-side."""
 
     elevation_deg: tuple[float, float] = (-10.0, 45.0)
     low_elevation_deg: tuple[float, float] = (-45.0, -10.0)
