@@ -12,7 +12,7 @@ def fit_start_colours(
     colours: Tensor,  # [N, 3] linear
     steps: int = 100,
     *,
-    rate: float = 3e-2,
+    rate: float = 0.1,
     batch: int = 8192,
     generator: torch.Generator | None = None,
 ) -> float:
