@@ -1,0 +1,1 @@
+"""One run: stages, loop, losses, keep masks, checkpoints, health."""

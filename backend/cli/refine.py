@@ -1,0 +1,125 @@
+"""`sketchbridge refine`: one sketch, prompt or mesh into one asset."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from protocol.errors import UserError
+
+
+def refine_command(
+    sketch: Annotated[Path | None, typer.Argument(help="Mesh file: GLB, glTF, OBJ, PLY or STL. Not needed for --mode prompt.")] = None,
+    prompt: Annotated[str, typer.Option(help="What it is, in a few words.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the asset, the contact sheet and the report.")] = Path("out/asset"),
+    mode: Annotated[str, typer.Option(help="sketch, prompt (no mesh) or texture (shape and UVs untouched).")] = "sketch",
+    preset: Annotated[str, typer.Option(help="quick, colour, default or loose.")] = "default",
+    method: Annotated[str, typer.Option(help="Distillation gradient; empty keeps the preset's.")] = "",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the method, NAME=VALUE; repeatable.")] = None,
+    prior: Annotated[str, typer.Option(help="starter, a diffusers folder, or a hub id.")] = "starter",
+    keep: Annotated[str, typer.Option(help="Vertex attribute of the sketch (such as _KEEP), 1 where nothing may change.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 0,
+    slack: Annotated[float, typer.Option(min=0.0, max=1.0, help="Freedom of the shape, in local stroke radii.")] = 0.25,
+    steps: Annotated[int, typer.Option(min=-1, help="Scale the preset to this many steps; 0 exports the start.")] = -1,
+    symmetric: Annotated[bool, typer.Option(help="Looks the same from all sides: no view words.")] = False,
+    front: Annotated[float, typer.Option(help="Degrees by which the front is turned from -Y, counter-clockwise from above.")] = 0.0,
+    faces: Annotated[int, typer.Option(min=100, help="Largest number of triangles of the asset.")] = 20_000,
+    texture: Annotated[int, typer.Option(min=64, max=8192, help="Side of the texture in pixels.")] = 1024,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    rasterizer: Annotated[str, typer.Option(help="auto, warp or torch.")] = "auto",
+    job_file: Annotated[Path | None, typer.Option("--job", help="A job as JSON (report.json of a run works); other options are ignored.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a progress bar.")] = False,
+) -> None:
+    """Turn a sketch (or a prompt alone) into a textured asset."""
+    from protocol.job import Budget, RefineJob, job_from
+
+    if job_file is not None:
+        job, journal = _job_in(job_file)
+    else:
+        journal = ()
+        settings: dict[str, Any] = {
+            "prompt": prompt,
+            "mode": mode,
+            "sketch": str(sketch or ""),
+            "keep": keep,
+            "preset": preset,
+            "method": method,
+            "parameters": dict(_pair(text) for text in set_ or ()),
+            "prior": prior,
+            "seed": seed,
+            "slack": slack,
+            "steps": steps,
+            "symmetric": symmetric,
+            "front_deg": front,
+            "device": device,
+            "rasterizer": rasterizer,
+            "budget": {"faces": faces, "texture_px": texture},
+        }
+        job = job_from(settings)
+    assert isinstance(job, RefineJob) and isinstance(job.budget, Budget)
+    if not resume and not job.prompt.strip():
+        raise UserError("The prompt is empty.", "Say in a few words what it is: --prompt \"a red flower\".")
+    _make_folder(out)
+
+    from backend.cli.listen import JsonLines, ProgressBar
+    from backend.refine.control import Control
+    from backend.refine.inputs import Inputs
+    from backend.refine.read_inputs import read_inputs
+    from backend.refine.report import write_report
+    from backend.refine.run import refine
+
+    inputs = Inputs() if resume else read_inputs(job)
+    control = Control(journal)
+    previous = signal.signal(signal.SIGINT, lambda *_: control.cancel() if control.stop else control.finish_now())
+    listener = JsonLines(out) if as_json else ProgressBar(out)
+    try:
+        with listener:
+            result = refine(job, inputs, out=out, control=control, listen=listener, resume=resume)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    files = write_report(result, out)
+    listener.finish(result, files)
+    if result.outcome != "done":
+        raise typer.Exit(130)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"'--set {text}' is not NAME=VALUE.", "Write for example --set guidance=15.")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value
+
+
+def _job_in(path: Path) -> tuple[Any, tuple[Any, ...]]:
+    """The job (and journal) of a job file or of a report."""
+    import msgspec
+
+    from protocol.job import JournalEntry, job_from
+
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"The job file '{path}' cannot be read: {error.strerror}.", "Check its name.") from None
+    except ValueError as error:
+        raise UserError(f"The job file '{path}' is not valid JSON: {error}.", "Correct it, or write it again.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"The job file '{path}' should hold one JSON object.", "Wrap its settings in braces.")
+    journal = msgspec.convert(data.get("journal", []), tuple[JournalEntry, ...])
+    return job_from(data.get("job", data)), journal
+
+
+def _make_folder(out: Path) -> None:
+    """The output folder, made and probed before anything is computed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"The output folder '{out}' cannot be written: {error.strerror}.", "Choose another with --out.") from None

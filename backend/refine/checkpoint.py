@@ -1,0 +1,44 @@
+"""A run on disk: what continues it bit for bit on one CPU. Written to a temporary name, synced, renamed."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend.errors import ResourceError, UserError
+
+VERSION = 1
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint at `path`. Errors: ResourceError where the disk refuses; the old checkpoint then still stands."""
+    buffer = io.BytesIO()
+    torch.save({"version": VERSION, **state}, buffer)
+    temporary = path.with_suffix(".partial")
+    try:
+        with open(temporary, "wb") as handle:
+            handle.write(buffer.getbuffer())
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResourceError(f"The checkpoint could not be written to '{path}': {error.strerror}.", "Free some space and resume.") from None
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """The state written by `write_checkpoint`; only plain data and tensors are read, never code.
+
+    Errors: UserError for a missing, damaged or foreign file.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint at '{path}'.", "Name the output folder of a run that was stopped.")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise UserError(f"The checkpoint '{path}' is damaged ({type(error).__name__}).", "Start the run again.") from None
+    if state.get("version") != VERSION:
+        raise UserError(f"The checkpoint '{path}' is of version {state.get('version')}, not {VERSION}.", "Start the run again.")
+    return state

@@ -1,0 +1,222 @@
+"""One stage under way: render, judge, step. The only place where geometry, rendering and gradients meet in a loop.
+
+Nothing here reads from the device: flags and losses stay there until the run asks for them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.distill.clipping import ClipByRunningMean
+from backend.distill.contract import Method, MethodState, Pose, latent_loss
+from backend.distill.prompts import PromptBank, view_words_for
+from backend.distill.schedules import Schedule, draw_timesteps
+from backend.priors.contract import Condition
+from backend.priors.counting import CountingPrior
+from backend.refine.optimiser import UniformAdam, ramp, warm_up
+from backend.refine.seeds import generator
+from backend.refine.studio import Studio
+from backend.refine.subject import Subject
+from backend.refine.viewpoints import CLAY, Viewpoints, draw_viewpoints
+from backend.refine.weights import RelativeWeights
+from protocol.job import Stage
+
+VERTEX_REGULARISERS = ("laplacian", "normal")
+START_COLOUR_RHO = 0.3
+ANCHOR_SIGMA_CELLS = 1.5
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Losses as device scalars, the step's noise levels (host) and a device flag that is True where something was not finite."""
+
+    losses: dict[str, Tensor]
+    t: Tensor
+    bad: Tensor
+
+
+class Descent:
+    """A stage of a run: fresh optimiser moments, fresh relative weights, its own bank of cached views (refinement.md 1.2, 1.3)."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        studio: Studio,
+        prior: CountingPrior,
+        method: Method,
+        parameters: Any,
+        stage: Stage,
+        *,
+        seed: int,
+        first_step: int,
+    ) -> None:
+        self.subject, self.studio, self.prior = subject, studio, prior
+        self.method, self.parameters, self.stage = method, parameters, stage
+        self.seed, self.first_step = seed, first_step
+        self.moves_shape = stage.optimise in ("geometry", "both") and bool(subject.surface.parameters())
+        self.moves_colour = stage.optimise in ("colour", "both")
+        self.colour = torch.optim.Adam(subject.field.parameter_groups(), betas=(0.9, 0.99), eps=1e-15, weight_decay=0.0)
+        self.colour_rates = [group["lr"] for group in self.colour.param_groups]
+        leaves = subject.surface.parameters() if self.moves_shape else {}
+        self.shape = {name: UniformAdam(leaf) for name, leaf in leaves.items()}
+        self.weights = RelativeWeights()
+        self.clip = ClipByRunningMean()
+        if stage.bank and not self.moves_shape:
+            studio.fill_bank(subject, stage, seed)
+        self.schedule = Schedule.of(stage.timesteps.kind, stage.timesteps.low, stage.timesteps.high)
+
+    def step(self, index: int, texts: PromptBank) -> StepReport:
+        """Step `index` of the stage (0-based)."""
+        stage, subject, prior = self.stage, self.subject, self.prior
+        everywhere = self.first_step + index
+        fraction = index / max(1, stage.steps - 1)
+        self._clear_gradients()
+
+        views, picture, leaf, mesh = self._look(everywhere)
+        latents = prior.encode(picture)
+        t = draw_timesteps(self.schedule, index, stage.steps, len(views), prior.timesteps, generator(self.seed, "timesteps", everywhere))
+        draws = self._draws(latents, everywhere)
+        rows = prior.rows
+        distilled = self.method.gradient(
+            prior,
+            latents.detach(),
+            t,
+            draws,
+            self._conditions(texts, views),
+            Pose(views.azimuth_deg, views.elevation_deg),
+            self.parameters,
+            MethodState(step=index, steps=stage.steps),
+        )
+        declared = sum(self.method.rows(self.parameters, int(level)) for level in t)
+        if prior.rows - rows != declared:
+            raise AssertionError(f"{self.method.name} declared {declared} denoiser rows and used {prior.rows - rows}")
+        gradient = self.clip(distilled.gradient)
+        loss = latent_loss(latents, gradient, self.method.reduction)
+        loss.backward()
+
+        losses = {"distillation": distilled.gradient.square().mean().sqrt(), **distilled.diagnostics}
+        if self.moves_shape:
+            assert leaf is not None and mesh is not None
+            losses |= self._shape_gradients(leaf, mesh, fraction)
+        if self.moves_colour:
+            self._anchor_colours(everywhere)
+        bad = ~(torch.isfinite(loss) & torch.isfinite(gradient).all())
+        self._move(index, fraction)
+        return StepReport(losses, t, bad)
+
+    def _clear_gradients(self) -> None:
+        self.colour.zero_grad(set_to_none=True)
+        for leaf in self.subject.surface.parameters().values():
+            leaf.grad = None
+
+    def _look(self, everywhere: int) -> tuple[Viewpoints, Tensor, Tensor | None, Any]:
+        """The views of this step and their pictures [B,3,S,S] in display values, as the prior wants them."""
+        stage, subject, studio = self.stage, self.subject, self.studio
+        card = self.prior.card
+        views = draw_viewpoints(card.camera, card.light, card.background, stage, self.seed, everywhere, subject.surface_points)
+        if not self.moves_shape and stage.bank:
+            views, cameras, raster = studio.from_bank(views, self.seed, everywhere)
+            return views, studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour), None, None
+        mesh = subject.surface.extract()
+        leaf = mesh.vertices.detach().requires_grad_(self.moves_shape)
+        cameras = studio.cameras(subject, views)
+        raster = studio.raster(mesh._replace(vertices=leaf), cameras, stage.supersample)
+        return views, studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour), leaf, mesh
+
+    def _conditions(self, texts: PromptBank, views: Viewpoints) -> dict[str, Condition]:
+        """By role; close-ups and symmetric objects carry no view word, clay renders say so."""
+        card = self.prior.card
+        words = view_words_for(card, views.azimuth_deg.tolist(), views.elevation_deg.tolist())
+        plain = self.subject.symmetric
+        words = ["" if plain or near else word for word, near in zip(words, views.close_up, strict=True)]
+        return dict(texts.conditions(words, [int(kind) == CLAY for kind in views.shading]))
+
+    def _draws(self, latents: Tensor, everywhere: int) -> dict[str, Tensor]:
+        made = {}
+        for draw in self.method.draws(self.parameters):
+            source = generator(self.seed, draw.name, everywhere, latents.device)
+            shape = latents.shape if draw.shape == "latent" else latents.shape[:1]
+            make = torch.randn if draw.kind == "normal" else torch.rand
+            made[draw.name] = make(shape, generator=source, device=latents.device, dtype=latents.dtype)
+        return made
+
+    def _shape_gradients(self, leaf: Tensor, mesh: Any, fraction: float) -> dict[str, Tensor]:
+        """Send the distillation's vertex gradient, and the regularisers relative to it, into the surface's parameters."""
+        subject, weights = self.subject, self.weights
+        leaves = subject.surface.parameters()
+        total = torch.zeros_like(mesh.vertices) if leaf.grad is None else leaf.grad
+        weights.measure("distillation", total)
+        terms = subject.surface.regularisers(mesh)
+        on_field = {}
+        losses = {}
+        for name, ends in self.stage.regularisers.items():
+            if name not in terms or not mesh.vertices.numel():
+                continue
+            losses[name] = terms[name].detach()
+            if name in VERTEX_REGULARISERS:
+                (pull,) = torch.autograd.grad(terms[name], mesh.vertices, retain_graph=True)
+                weights.measure(name, pull)
+                total = total + weights.factor(name, ramp(ends, fraction), "distillation") * pull
+            else:
+                (on_field[name],) = torch.autograd.grad(terms[name], leaves["sdf"], retain_graph=True)
+        if mesh.vertices.numel():
+            mesh.vertices.backward(total)
+        sdf = leaves["sdf"]
+        if sdf.grad is None:
+            sdf.grad = torch.zeros_like(sdf)
+        weights.measure("field", sdf.grad)
+        for name, pull in on_field.items():
+            weights.measure(name, pull)
+            sdf.grad = sdf.grad + weights.factor(name, ramp(self.stage.regularisers[name], fraction), "field") * pull
+        # The anchor's gradient is zero at the start, so its size is defined where the field has moved by sigma.
+        rho = ramp(self.stage.anchor, fraction)
+        sdf.grad = sdf.grad + rho * weights.sizes["field"] * sdf.detach() / (ANCHOR_SIGMA_CELLS * subject.h)
+        return losses
+
+    def _anchor_colours(self, everywhere: int) -> None:
+        """Hold the colour field to the sketch's own colours while the run is young (refinement.md 4)."""
+        anchor = self.subject.start_colours
+        if anchor is None or everywhere >= self.subject.anchored_steps:
+            return
+        points, colours = anchor
+        pick = torch.randint(len(points), (512,), generator=generator(self.seed, "start colours", everywhere)).to(points.device)
+        leaves = [leaf for group in self.colour.param_groups for leaf in group["params"]]
+        loss = (self.subject.field(points[pick]) - colours[pick]).square().mean()
+        pulls = torch.autograd.grad(loss, leaves)
+        present = [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
+        self.weights.measure("colour", torch.cat([g.flatten() for g in present]))
+        self.weights.measure("start colours", torch.cat([g.flatten() for g in pulls]))
+        factor = self.weights.factor("start colours", START_COLOUR_RHO, "colour")
+        for leaf, present_gradient, pull in zip(leaves, present, pulls, strict=True):
+            leaf.grad = present_gradient + factor * pull
+
+    def _move(self, index: int, fraction: float) -> None:
+        warm = warm_up(index)
+        if self.moves_colour:
+            scale = warm * ramp(self.stage.colour_rate, fraction)
+            for group, rate in zip(self.colour.param_groups, self.colour_rates, strict=True):
+                group["lr"] = rate * scale
+            self.colour.step()
+        if self.moves_shape:
+            rate = warm * ramp(self.stage.geometry_rate_h, fraction)
+            for name, optimiser in self.shape.items():
+                # Offsets are stored in units of their bound; half the SDF's rate (refinement.md 2).
+                optimiser.step(rate * self.subject.h if name == "sdf" else 0.5 * rate)
+            self.subject.surface.constrain()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "colour": self.colour.state_dict(),
+            "shape": {name: optimiser.state() for name, optimiser in self.shape.items()},
+            "weights": self.weights.state(),
+            "clip": self.clip.state(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.colour.load_state_dict(state["colour"])
+        for name, optimiser in self.shape.items():
+            optimiser.load_state(state["shape"][name])
+        self.weights.load_state(state["weights"])
+        self.clip.load_state(state["clip"])

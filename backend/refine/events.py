@@ -1,0 +1,41 @@
+"""What a run tells the outside while it goes: progress, previews and sentences for the artist."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`fraction` 0..1 over the whole run (1 only when the files are written); seconds since the start and estimated to the end."""
+
+    phase: str
+    step: int
+    steps: int
+    fraction: float
+    elapsed_s: float
+    eta_s: float
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The surface as it stands, in the sketch's own coordinates: vertices [V,3] float32, faces [F,3] int32, colours [V,3] uint8 display."""
+
+    step: int
+    vertices: np.ndarray
+    faces: np.ndarray
+    colours: np.ndarray
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence for the artist; `level` is "note" or "warning"."""
+
+    text: str
+    level: str = "note"
+
+
+Event = Progress | Preview | Note
+Listener = Callable[[Event], None]

@@ -1,0 +1,100 @@
+"""Named lists of stages. A preset is data: the resolved job holds its numbers, so a run repeats even if a preset changes.
+
+Guidance, k and rates come from the prior's card. Costs and effects of the choices are in docs/refinement.md.
+"""
+
+from backend.errors import UserError
+from backend.priors.card import PriorCard
+from protocol.job import Mode, Shading, Stage, Timesteps
+from protocol.strict import nearest
+
+SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)}
+
+
+def _colour(card: PriorCard, steps: int, **changes: object) -> Stage:
+    settings = {
+        "name": "colour",
+        "optimise": "colour",
+        "steps": steps,
+        "method": "sds",
+        "parameters": {"guidance": card.texture_guidance},
+        "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.5)),
+        "shading": Shading(albedo=0.4, clay=0.0),
+        "bank": 48,
+    } | changes
+    return Stage(**settings)  # type: ignore[arg-type]
+
+
+def _shape(card: PriorCard, steps: int, **changes: object) -> Stage:
+    settings = {
+        "name": "shape",
+        "optimise": "both",
+        "steps": steps,
+        "method": "sds",
+        "parameters": {"guidance": card.sds_guidance},
+        "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.6, 0.5)),
+        "shading": Shading(albedo=0.25, clay=0.375 if card.clay_word else 0.0),
+        "geometry_rate_h": (0.02, 0.01),
+        "anchor": (1.0, 1.0),
+        "regularisers": SHAPE_WEIGHTS,
+    } | changes
+    return Stage(**settings)  # type: ignore[arg-type]
+
+
+def _bridge(card: PriorCard, steps: int, **changes: object) -> Stage:
+    settings = {
+        "name": "bridge",
+        "optimise": "colour",
+        "steps": steps,
+        "method": "bridge",
+        "parameters": {"k": card.bridge_k},
+        "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.5, 0.5)),
+        "shading": Shading(albedo=0.4, clay=0.0),
+        "bank": 48,
+        "colour_rate": (card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
+    } | changes
+    return Stage(**settings)  # type: ignore[arg-type]
+
+
+def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
+    """The stages of a named preset for a mode. Errors: UserError naming the nearest preset, or a mode without stages here."""
+    if mode == "texture":
+        presets = {
+            "quick": (_colour(card, 150),),
+            "default": (_colour(card, 350), _bridge(card, 100)),
+        }
+    elif mode == "prompt":
+        grow = _shape(
+            card,
+            350,
+            name="grow",
+            timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.6)),
+            geometry_rate_h=(0.15, 0.05),
+            anchor=(0.0, 0.0),
+            regularisers={"laplacian": (0.5, 0.3), "normal": (0.3, 0.3), "sign": (0.3, 0.1)},
+        )
+        presets = {
+            "quick": (grow,),
+            "default": (grow, _colour(card, 250), _bridge(card, 100)),
+        }
+    elif mode == "sketch":
+        presets = {
+            "quick": (_colour(card, 150),),
+            "colour": (_colour(card, 350), _bridge(card, 100)),
+            "default": (_colour(card, 200), _shape(card, 150), _colour(card, 150, name="finish"), _bridge(card, 100)),
+            "loose": (
+                _colour(card, 200),
+                _shape(card, 400, geometry_rate_h=(0.06, 0.02), anchor=(0.3, 0.1)),
+                _colour(card, 250, name="finish"),
+                _bridge(card, 100),
+            ),
+        }
+    else:
+        raise UserError(f"Mode '{mode}' has no run yet.", "Use sketch, prompt or texture.")
+    if preset not in presets:
+        raise UserError(f"Mode '{mode}' has no preset '{preset}'.", nearest(preset, list(presets)))
+    return presets[preset]
+
+
+WARM_START = Stage(name="warm start", views=8, steps=1, shading=Shading(albedo=0.0))
+"""The views of the warm start; it has no gradient of its own."""

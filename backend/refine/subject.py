@@ -1,0 +1,106 @@
+"""What is being made: a surface, its colours, and what they must stay close to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from backend.appearance.triplane import TriplaneField
+from backend.assets.mesh import PolygonMesh
+from backend.assets.polygons import Triangles
+from backend.colour import linear_to_srgb
+from backend.geometry.contract import Mesh, Surface
+from backend.geometry.normalise import move
+from backend.geometry.sketch_sdf import SketchField
+
+MEAN_COLOUR_MEMORY = 0.9
+EMA_DECAY = 0.995
+
+
+@dataclass
+class Subject:
+    """Everything a stage optimises or compares with. Lengths in domain units, colours linear unless said.
+
+    `field` is what is learned, `shown` what is seen: the same, or with the colours of kept parts frozen.
+    """
+
+    surface: Surface
+    field: TriplaneField
+    h: float  # grid cell
+    radius: float  # of the bounding sphere around the origin
+    to_scene: np.ndarray  # [4,4] domain -> the sketch's own coordinates
+    start: Mesh  # the first extraction, detached
+    front_deg: float = 0.0
+    symmetric: bool = False  # no view words
+    surface_points: Tensor | None = None  # [S,3] host, targets of close-ups
+    start_colours: tuple[Tensor, Tensor] | None = None  # points [S,3], colours [S,3] of the sketch itself
+    anchored_steps: int = 0  # how long `start_colours` hold the field
+    shown: nn.Module | None = None
+    sketch: SketchField | None = None
+    protected: Tensor | None = None  # [S,3] sketch points whose pieces are never floaters
+    set_slack: Callable[[float], None] | None = None
+    kept_share: float = 0.0  # of the grid
+    polygons: PolygonMesh | None = None  # texture mode
+    triangles: Triangles | None = None  # texture mode: how `polygons` became faces
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        device = self.start.vertices.device
+        self.mean_colour = torch.full((3,), -1.0, device=device)  # display; -1: nothing seen yet, close to no background
+        self.average: dict[str, Tensor] = {}
+
+    def colour(self, points: Tensor) -> Tensor:
+        """[P,3] points in domain units -> [P,3] linear colours as shown."""
+        colours: Tensor = (self.shown or self.field)(points)
+        return colours
+
+    @torch.no_grad()
+    def observe(self, colours: Tensor) -> None:
+        """Follow the mean colour of what is rendered, on the device, so that backgrounds can keep away from it."""
+        if colours.shape[0]:
+            seen = linear_to_srgb(colours.detach()).mean(0)
+            first = (self.mean_colour < 0).all()
+            self.mean_colour = torch.where(first, seen, MEAN_COLOUR_MEMORY * self.mean_colour + (1 - MEAN_COLOUR_MEMORY) * seen)
+
+    @torch.no_grad()
+    def average_colours(self) -> None:
+        """Count the field's present weights into their exponential average (refinement.md 2: exported instead of the last ones)."""
+        for name, value in self.field.state_dict().items():
+            if name in self.average:
+                self.average[name].lerp_(value, 1 - EMA_DECAY)
+            else:
+                self.average[name] = value.clone()
+
+    def settle_colours(self) -> None:
+        """Put the averaged weights in place, if there are any."""
+        if self.average:
+            self.field.load_state_dict(self.average)
+            self.average = {}
+
+    @torch.no_grad()
+    def scene_mesh(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices [V,3] float32 in the sketch's own coordinates, faces [F,3] int32, vertex colours [V,3] uint8 display."""
+        mesh = self.surface.extract()
+        colours = linear_to_srgb(self.colour(mesh.vertices))
+        return (
+            move(mesh.vertices.cpu().numpy(), self.to_scene),
+            mesh.faces.cpu().numpy().astype(np.int32),
+            (colours.cpu().numpy() * 255 + 0.5).astype(np.uint8),
+        )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "surface": {name: value.detach().clone() for name, value in self.surface.state().items()},
+            "field": {name: value.detach().clone() for name, value in self.field.state_dict().items()},
+            "average": {name: value.clone() for name, value in self.average.items()},
+            "mean_colour": self.mean_colour.clone(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.surface.load_state(state["surface"])
+        self.field.load_state_dict(state["field"])
+        self.average = {name: value.clone() for name, value in state["average"].items()}
+        self.mean_colour = state["mean_colour"].clone()
