@@ -5,6 +5,7 @@ Every function makes one Blender object. Its name is the name of the stroke, whi
 """
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import bpy
@@ -90,7 +91,7 @@ def turned(name, profile, *, sides=20, axis=(0.0, 0.0), colour=None):
         rings.append(list(range(len(vertices), len(vertices) + sides)))
         angles = [2.0 * math.pi * k / sides for k in range(sides)]
         vertices += [(axis[0] + radius * math.cos(t), axis[1] + radius * math.sin(t), z) for t in angles]
-    for low, high in zip(rings, rings[1:], strict=False):
+    for low, high in pairwise(rings):
         for k in range(sides):
             j = (k + 1) % sides
             if len(low) == 1:
@@ -121,6 +122,24 @@ def flip(obj, which=lambda centre: True):
     return obj
 
 
+def mirrored(name, new_name):
+    """A linked copy with scale -1 along X that nobody applied: in the file its node has a negative determinant."""
+    copy = bpy.data.objects[name].copy()
+    copy.name = new_name
+    copy.scale.x = -1.0
+    bpy.context.collection.objects.link(copy)
+    return copy
+
+
+def knead(obj, amount, *, seed=0.0):
+    """Push the surface about smoothly by up to `amount`, as a hand that did not use a ruler."""
+    for vertex in obj.data.vertices:
+        push = (noise.noise(3.0 * vertex.co + Vector((seed, 7.0 * axis, 0.0))) for axis in range(3))
+        vertex.co += amount * Vector(push)
+    obj.data.update()
+    return obj
+
+
 def paint(obj, colour_at):
     """Vertex colours: `colour_at(point)` gives linear red, green, blue."""
     layer = obj.data.color_attributes.new("Color", "FLOAT_COLOR", "POINT")
@@ -131,11 +150,11 @@ def paint(obj, colour_at):
     return obj
 
 
-def mark(obj, name, value_at):
-    """A float point attribute. A name that begins with an underscore travels through glTF (in capitals)."""
-    layer = obj.data.attributes.new(name, "FLOAT", "POINT")
-    layer.data.foreach_set("value", [value_at(vertex.co) for vertex in obj.data.vertices])
-    return obj
+def mark(name, value_at):
+    """A float point attribute on every mesh. A name that begins with an underscore travels through glTF (in capitals)."""
+    for mesh in bpy.data.meshes:
+        layer = mesh.attributes.new(name, "FLOAT", "POINT")
+        layer.data.foreach_set("value", [value_at(vertex.co) for vertex in mesh.vertices])
 
 
 def place(scale, location, turn_degrees=0.0):
