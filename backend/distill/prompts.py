@@ -56,7 +56,7 @@ def clay_text(prompt: str, card: PriorCard) -> str:
     """
     if not card.clay_word:
         return prompt
-    paint = {word.lower() for word in (*card.colours, *card.patterns)}
+    paint = {word.lower() for word in (*card.colours, *card.patterns, card.clay_word)}
     lead = _LEAD_IN.match(prompt).group()  # type: ignore[union-attr]  # the pattern also matches nothing
     phrase = prompt[len(lead) :]
     article = _ARTICLE.match(phrase)
@@ -104,8 +104,8 @@ class PromptBank:
         card = prior.card
         offered = ["", *(card.view_words if words is None else words)]
         self._device = prior.device
-        self._variants = {(word, is_clay): 0 for is_clay in ((False, True) if clay else (False,)) for word in offered}
-        self._variants = {key: row for row, key in enumerate(self._variants)}
+        keys = dict.fromkeys((word, is_clay) for is_clay in ((False, True) if clay else (False,)) for word in offered)
+        self._variants = {key: row for row, key in enumerate(keys)}
         self.texts: dict[Role, tuple[str, ...]] = {}
         self._embedded: dict[Role, Condition] = {}
         for role in dict.fromkeys(roles):
@@ -124,7 +124,6 @@ class PromptBank:
         try:
             rows = torch.tensor([self._variants[key] for key in keys], dtype=torch.int64)
         except KeyError as error:
-            known = sorted({word for word, _ in self._variants})
-            raise ValueError(f"view {error.args[0]} was not embedded; known words: {known}, clay: {len(known) != len(self._variants)}") from None
+            raise ValueError(f"(view word, clay) {error.args[0]} was not embedded; there are {list(self._variants)}") from None
         index = rows.to(self._device, non_blocking=True)
         return {role: c.rows(index) if role in VIEW_DEPENDENT else c for role, c in self._embedded.items()}
