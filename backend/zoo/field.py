@@ -27,7 +27,7 @@ class Solid:
     colour: wp.vec3
     accent: wp.vec3
     frequency: wp.float32
-    phase: wp.float32
+    offset: wp.vec3
     bound: wp.float32
 
 
@@ -143,7 +143,10 @@ def local_distance(p: wp.vec3, s: Solid) -> float:
     """Signed distance from a point in the primitive's own frame."""
     r = wp.sqrt(p[0] * p[0] + p[1] * p[1])
     if s.kind == 0:
-        return ellipsoid_distance(p, wp.vec3(s.size[0], s.size[1], s.size[2]))
+        d = ellipsoid_distance(p, wp.vec3(s.size[0], s.size[1], s.size[2]))
+        if s.size[3] > 0.5:
+            d = wp.max(d, -p[2])
+        return d
     if s.kind == 1:
         k = s.size[3]
         return cone_distance(r, p[2], s.size[0] - k, wp.max(s.size[1] - k, 0.0), wp.max(s.size[2] - k, 0.0)) - k
@@ -172,8 +175,9 @@ def local_distance(p: wp.vec3, s: Solid) -> float:
 
 
 @wp.func
-def local_paint(p: wp.vec3, s: Solid) -> wp.vec3:
+def local_paint(at: wp.vec3, s: Solid) -> wp.vec3:
     """Linear colour at a point in the primitive's own frame: stripes and spots follow that frame."""
+    p = at + s.offset
     if s.pattern == 1:
         # petals and lying solids carry stripes along x, standing ones across z
         along = p[2]
@@ -181,15 +185,15 @@ def local_paint(p: wp.vec3, s: Solid) -> wp.vec3:
             along = p[0]
         if s.kind == 6:
             along = p[1]
-        if s.kind == 4:
-            along = wp.atan2(p[1], p[0]) * s.size[0]
-        if wp.sin(s.frequency * along + s.phase) > 0.0:
+        if s.kind == 4 and s.size[1] < 0.5 * s.size[0]:  # a fat torus is a body, a thin one a band
+            along = wp.atan2(at[1], at[0]) * s.size[0] + s.offset[0]
+        if wp.sin(s.frequency * along) > 0.0:
             return s.accent
     if s.pattern == 2:
         # spots on a lattice that is turned against every axis, so that rows do not show
-        u = s.frequency * 0.42 * (0.80 * p[0] + 0.36 * p[1] - 0.48 * p[2]) + s.phase
-        v = s.frequency * 0.42 * (-0.60 * p[0] + 0.48 * p[1] - 0.64 * p[2]) + 2.0 * s.phase
-        w = s.frequency * 0.42 * (0.80 * p[1] + 0.60 * p[2]) + 3.0 * s.phase
+        u = s.frequency * 0.42 * (0.80 * p[0] + 0.36 * p[1] - 0.48 * p[2])
+        v = s.frequency * 0.42 * (-0.60 * p[0] + 0.48 * p[1] - 0.64 * p[2])
+        w = s.frequency * 0.42 * (0.80 * p[1] + 0.60 * p[2])
         a = u - wp.floor(u) - 0.5
         b = v - wp.floor(v) - 0.5
         c = w - wp.floor(w) - 0.5

@@ -18,7 +18,7 @@ MAX_PRIMITIVES = 32
 class Kind(enum.IntEnum):
     """What the sizes of a primitive mean; every solid is centred in its frame."""
 
-    ELLIPSOID = 0  # half axes x, y, z
+    ELLIPSOID = 0  # half axes x, y, z, and 1 for the upper half only
     CONE = 1  # half height, radius at -z, radius at +z, rounding
     CUP = 2  # half height, radius at -z, radius at +z, wall; open at +z
     BOX = 3  # half sides x, y, z, rounding
@@ -45,7 +45,7 @@ PRIMITIVE_DTYPE = np.dtype(
         ("colour", np.float32, 3),  # linear
         ("accent", np.float32, 3),  # linear
         ("frequency", np.float32),
-        ("phase", np.float32),
+        ("offset", np.float32, 3),  # of the pattern, in the primitive's frame
         ("bound", np.float32),  # radius of a sphere about the centre that holds the primitive
     ]
 )
@@ -63,19 +63,19 @@ class Primitive:
     accent: np.ndarray | None = None  # [3] display values, second colour of the pattern
     pattern: Pattern = Pattern.PLAIN
     frequency: float = 8.0
-    phase: float = 0.0
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(3))  # [3] of the pattern, own frame
     part: str = ""
 
     def moved(self, scale: float, shift: np.ndarray) -> Primitive:
         """The same primitive after `p -> scale * p + shift`; angles and ratios among the sizes are kept."""
         sizes = list(self.sizes)
         for i in range(len(sizes)):
-            if self.kind is Kind.TORUS and i >= 2 or self.kind is Kind.PETAL and i == 4:
+            if self.kind is Kind.ELLIPSOID and i == 3 or self.kind is Kind.TORUS and i >= 2 or self.kind is Kind.PETAL and i == 4:
                 continue
             sizes[i] = sizes[i] / scale if self.kind is Kind.PETAL and i == 3 else sizes[i] * scale
         return Primitive(
             self.kind, tuple(sizes), scale * self.centre + shift, self.frame, self.colour, self.accent,
-            self.pattern, self.frequency / scale, self.phase, self.part,
+            self.pattern, self.frequency / scale, scale * self.offset, self.part,
         )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def bounding_radius(primitive: Primitive) -> float:
     s = primitive.sizes
     match primitive.kind:
         case Kind.ELLIPSOID:
-            return max(s)
+            return max(s[:3])
         case Kind.CONE | Kind.CUP:
             return float(np.hypot(s[0], max(s[1], s[2])))
         case Kind.BOX | Kind.GABLE:
@@ -186,5 +186,5 @@ def pack(primitives: list[Primitive]) -> np.ndarray:
         row["size"], row["more"] = sizes[:4], sizes[4:]
         row["colour"] = to_linear(p.colour)
         row["accent"] = to_linear(p.colour if p.accent is None else p.accent)
-        row["frequency"], row["phase"], row["bound"] = p.frequency, p.phase, bounding_radius(p)
+        row["frequency"], row["offset"], row["bound"] = p.frequency, p.offset, bounding_radius(p)
     return rows

@@ -1,0 +1,64 @@
+"""What a training run leaves for a person: a line per report, loss curves, sheets of pictures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+Report = Callable[[str, float, str], None]
+"""Called with the stage, its fraction in [0, 1] and one line of numbers."""
+
+
+def quiet(stage: str, fraction: float, line: str) -> None:
+    """A report that goes nowhere."""
+
+
+def to_bytes(pictures: Tensor) -> np.ndarray:
+    """Pictures [N, 3, H, W] in [-1, 1] -> [N, H, W, 3] uint8."""
+    return ((pictures.float().clamp(-1, 1) + 1) * 127.5 + 0.5).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def save_sheet(path: Path, pictures: np.ndarray, columns: int, zoom: int = 1) -> None:
+    """Pictures [N, H, W, 3] uint8 as one PNG, row by row; the last row is filled with white."""
+    n, h, w, _ = pictures.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * columns, h, w, 3), 255, np.uint8)
+    sheet[:n] = pictures
+    sheet = sheet.reshape(rows, columns, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, 3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet.repeat(zoom, 0).repeat(zoom, 1)).save(path)
+
+
+class Journal:
+    """Appends records of a stage to a JSON-lines file and draws them as curves."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.path, self.stage = folder / f"{stage}.jsonl", stage
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        record = {"step": step, "time_s": round(time.time(), 1), **{k: round(float(v), 6) for k, v in values.items()}}
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def draw(self) -> None:
+        """Loss curves of every recorded number, one axis each, as `<stage>.png` beside the records."""
+        import matplotlib.figure  # here: drawing is rare and the import is slow
+
+        records = [json.loads(line) for line in self.path.read_text().splitlines()]
+        names = [k for k in dict.fromkeys(k for r in records for k in r) if k not in ("step", "time_s")]
+        if not names:
+            return
+        figure = matplotlib.figure.Figure(figsize=(4 * len(names), 3), layout="constrained")
+        for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            points = [(r["step"], r[name]) for r in records if name in r]
+            axis.plot(*zip(*points, strict=True), lw=0.8)
+            axis.set_title(name, fontsize=9)
+            axis.set_yscale("log" if min(p[1] for p in points) > 0 else "linear")
+        figure.savefig(self.path.with_suffix(".png"), dpi=80)

@@ -1,0 +1,188 @@
+"""The denoiser's training loop: UNet and text encoder together, on latents of the real encoder."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from backend.train.checkpoints import Average, load_state, save_state
+from backend.train.denoiser import build_denoiser, build_text_encoder, denoiser_loss, signal_levels, stratified_timesteps
+from backend.train.journal import Journal, Report, quiet, save_sheet, to_bytes
+from backend.train.latents import Latents, tokenize
+from backend.train.options import TrainOptions
+from backend.train.progress import Progress, StopSignal, child_seed, cosine_rate, ema_decay
+from backend.train.sampling import GRID_PROMPTS, held_out_losses, sample_pictures
+
+CHECKPOINT_EVERY_S = 180.0
+
+
+@dataclass
+class TrainedDenoiser:
+    unet: UNet2DConditionModel  # averaged weights
+    text_encoder: CLIPTextModel  # averaged weights
+    samples: int  # pictures seen
+    minutes: float
+    measures: dict[str, float]
+    is_finished: bool
+
+
+Export = Callable[[TrainedDenoiser], None]
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng(child_seed(seed, f"epoch {epoch}")).permutation(count)
+
+
+def batch_rows(seed: int, step: int, batch: int, count: int) -> Tensor:
+    """Rows of one step, [batch] int64: every row once per epoch, in an order that follows from seed and epoch alone.
+
+    Raises:
+        ValueError: the batch is larger than the set.
+    """
+    if batch > count:
+        raise ValueError(f"a batch of {batch} was asked for from {count} pictures")
+    per_epoch = count // batch
+    epoch, within = divmod(step, per_epoch)
+    return torch.from_numpy(_epoch_order(seed, epoch, count)[within * batch : (within + 1) * batch].copy())
+
+
+def load_averaged(options: TrainOptions, tokenizer: CLIPTokenizer, state: dict[str, Any]) -> TrainedDenoiser:
+    """The averaged networks of a checkpoint of this loop, in evaluation mode."""
+    unet = build_denoiser(options.sizes)
+    text_encoder = build_text_encoder(options.sizes, tokenizer)
+    unet.load_state_dict(state["average_unet"])
+    text_encoder.load_state_dict(state["average_text"])
+    progress = state["progress"]
+    done = progress["step"] * options.batch
+    return TrainedDenoiser(
+        unet.eval().to(options.device), text_encoder.eval().to(options.device), done, progress["spent_s"] / 60, {}, False
+    )
+
+
+def train_denoiser(
+    options: TrainOptions,
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    training: Latents,
+    held_out: Latents,
+    work: Path,
+    stop: StopSignal,
+    *,
+    export: Export = lambda trained: None,
+    report: Report = quiet,
+) -> TrainedDenoiser:
+    """Train, or go on training, to the end of the budget or until asked to stop; a checkpoint is written either way.
+
+    `export` is called every `export_every_minutes` and at the end with the averaged networks. On one machine and boxed by
+    steps, an interrupted and resumed run equals an uninterrupted one bit for bit.
+
+    Raises:
+        FloatingPointError: the loss is not finite; the last checkpoint is untouched.
+    """
+    device = options.device
+    torch.manual_seed(child_seed(options.seed, "denoiser weights"))
+    unet = build_denoiser(options.sizes).to(device).train()
+    text_encoder = build_text_encoder(options.sizes, tokenizer).to(device).train()
+    parameters = [*unet.parameters(), *text_encoder.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    averages = {"unet": Average(unet), "text": Average(text_encoder)}
+    progress = Progress(minutes=options.minutes, steps=options.steps)
+    generator = torch.Generator().manual_seed(child_seed(options.seed, "denoiser draws"))
+    journal = Journal(work / "logs", "denoiser")
+    path = work / "denoiser.ckpt"
+    saved = load_state(path) if options.resume else None
+    if saved is not None:
+        unet.load_state_dict(saved["unet"])
+        text_encoder.load_state_dict(saved["text"])
+        for name, average in averages.items():
+            average.values = {k: v.to(device) for k, v in saved[f"average_{name}"].items()}
+        optimiser.load_state_dict(saved["optimiser"])
+        progress.restore(saved["progress"])
+        generator.set_state(saved["generator"])
+
+    def state() -> dict[str, Any]:
+        return {
+            "unet": unet.state_dict(), "text": text_encoder.state_dict(),
+            "average_unet": averages["unet"].values, "average_text": averages["text"].values,
+            "optimiser": optimiser.state_dict(), "progress": progress.state(), "generator": generator.get_state(),
+        }  # fmt: skip
+
+    def averaged() -> TrainedDenoiser:
+        trained = load_averaged(options, tokenizer, state())
+        trained.is_finished = progress.is_done
+        return trained
+
+    def write_sheet() -> dict[str, float]:
+        trained = averaged()
+        made = sample_pictures(trained.unet, trained.text_encoder, tokenizer, vae, GRID_PROMPTS)
+        save_sheet(work / "sheets" / f"samples_{trained.samples // 1000:05d}k.png", to_bytes(made), 8, zoom=2)
+        measures = held_out_losses(trained.unet, trained.text_encoder, held_out)
+        journal.write(progress.step, measures)
+        journal.draw()
+        report("denoiser", progress.fraction, f"samples {trained.samples} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()))
+        return measures
+
+    alpha, sigma = signal_levels()
+    empty = tokenize(tokenizer, [""])
+    loss_of = torch.compile(denoiser_loss) if options.compiled else denoiser_loss
+    last = {"checkpoint": time.monotonic(), "sheet": time.monotonic(), "export": time.monotonic()}
+    running: list[Tensor] = []
+    began = (time.monotonic(), progress.step)
+    progress.start_clock()
+    while not progress.is_done and not stop.is_set:
+        rows = batch_rows(options.seed, progress.step, options.batch, len(training.latents))
+        tokens = training.tokens[rows].clone()
+        tokens[torch.rand(options.batch, generator=generator) < options.empty_captions] = empty
+        t = stratified_timesteps(options.batch, generator)
+        noise = torch.randn(training.latents[rows].shape, generator=generator)
+        for group in optimiser.param_groups:
+            group["lr"] = cosine_rate(options.rate, progress.fraction, progress.step, warm_steps=150, last=0.02)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=options.bf16):
+            loss, _ = loss_of(
+                unet, text_encoder, training.latents[rows].float().to(device), tokens.long().to(device), t.to(device),
+                noise.to(device), alpha[t].to(device), sigma[t].to(device), cap=options.snr_cap, floor=options.weight_floor,
+            )  # fmt: skip
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        decay = ema_decay(progress.step, options.ema)
+        averages["unet"].update(unet, decay)
+        averages["text"].update(text_encoder, decay)
+        running.append(loss.detach())
+        progress.advance()
+        if progress.step % 50 == 0:
+            mean = float(torch.stack(running).mean())
+            running.clear()
+            if not np.isfinite(mean):
+                raise FloatingPointError(f"the denoiser's loss is not finite near step {progress.step}; the last checkpoint is kept")
+            speed = (progress.step - began[1]) * options.batch / (time.monotonic() - began[0])
+            journal.write(progress.step, {"loss": mean, "samples_per_s": speed})
+            report("denoiser", progress.fraction, f"samples {progress.step * options.batch} loss {mean:.4f} {speed:.0f}/s")
+        now = time.monotonic()
+        if now - last["checkpoint"] > CHECKPOINT_EVERY_S:
+            save_state(path, state())
+            last["checkpoint"] = time.monotonic()
+        if now - last["sheet"] > 60 * options.sheet_every_minutes:
+            write_sheet()
+            last["sheet"] = time.monotonic()
+        if now - last["export"] > 60 * options.export_every_minutes:
+            export(averaged())
+            last["export"] = time.monotonic()
+    save_state(path, state())
+    measures = write_sheet()
+    trained = averaged()
+    trained.measures = measures
+    export(trained)
+    return trained
