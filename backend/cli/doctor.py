@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-PACKAGES = ("torch", "diffusers", "transformers", "peft", "warp-lang", "trimesh", "manifold3d", "fast-simplification", "xatlas", "msgspec", "numpy")
+PACKAGES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "peft",
+    "warp-lang",
+    "trimesh",
+    "manifold3d",
+    "fast-simplification",
+    "xatlas",
+    "msgspec",
+    "numpy",
+)
 
 
 def doctor_command(as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON object.")] = False) -> None:
@@ -33,7 +45,7 @@ def examine() -> dict[str, Any]:
     """Facts by name; `ok` is whether a run with the shipped prior can start here."""
     import torch
 
-    from backend.priors.diffusers_prior import resolve_prior
+    from backend.priors.resolve import resolve_prior
     from backend.render.rasterizer import availabilities
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -29,12 +29,12 @@ def refine_command(
     texture: Annotated[int, typer.Option(min=64, max=8192, help="Side of the texture in pixels.")] = 1024,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     rasterizer: Annotated[str, typer.Option(help="auto, warp or torch.")] = "auto",
-    job_file: Annotated[Path | None, typer.Option("--job", help="A job as JSON (report.json of a run works); other options are ignored.")] = None,
+    job_file: Annotated[Path | None, typer.Option("--job", help="A job as JSON, or the report.json of a run; replaces the other options.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a progress bar.")] = False,
 ) -> None:
     """Turn a sketch (or a prompt alone) into a textured asset."""
-    from protocol.job import Budget, RefineJob, job_from
+    from protocol.job import job_from
 
     if job_file is not None:
         job, journal = _job_in(job_file)
@@ -59,7 +59,6 @@ def refine_command(
             "budget": {"faces": faces, "texture_px": texture},
         }
         job = job_from(settings)
-    assert isinstance(job, RefineJob) and isinstance(job.budget, Budget)
     if not resume and not job.prompt.strip():
         raise UserError("The prompt is empty.", "Say in a few words what it is: --prompt \"a red flower\".")
     _make_folder(out)

@@ -69,7 +69,7 @@ class Descent:
 
     def step(self, index: int, texts: PromptBank) -> StepReport:
         """Step `index` of the stage (0-based)."""
-        stage, subject, prior = self.stage, self.subject, self.prior
+        stage, prior = self.stage, self.prior
         everywhere = self.first_step + index
         fraction = index / max(1, stage.steps - 1)
         self._clear_gradients()

@@ -1,23 +1,12 @@
 """The end of a run: clean, unwrap, bake, measure, write."""
 
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from backend.appearance.bake import bake
-from backend.assets.retexture import retexture
-from backend.assets.write import write_glb, write_png
-from backend.geometry.clean import clean
 from backend.geometry.contract import Mesh
-from backend.geometry.unwrap import unwrap
-from backend.refine.studio import Studio
-from backend.refine.subject import Subject
-from protocol.job import RefineJob
 
 UNWRAP_MEMORY_BYTES = 4 * 2**30
 

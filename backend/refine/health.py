@@ -1,7 +1,5 @@
 """Is the run still well? Flags stay on the device between checks; a bad answer is one sentence (refinement.md 1.4 and 7)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -27,16 +25,15 @@ class Watch:
         self.levels[index] = report.t
         self.losses = report.losses
 
-    def check(self, stage: Stage, good: Callable[[], object]) -> dict[str, float]:
-        """The last losses as numbers. Non-finite steps: `good()` restores the last good state, then NumericalError."""
+    def check(self, stage: Stage) -> dict[str, float]:
+        """The last losses as numbers. NumericalError where a step since the stage began was not finite, naming the first."""
         bad = self.bad.cpu()
         if bool(bad.any()):
             first = int(bad.nonzero()[0])
-            good()
             levels = ", ".join(str(int(t)) for t in self.levels[first])
             raise NumericalError(
                 f"Method '{stage.method}' gave numbers that are not finite at step {first} of stage '{stage.name}' (t = {levels}).",
-                "Lower the guidance or the rates; the last good state was kept.",
+                "Lower the guidance or the rates; the last good state was exported.",
             )
         self.levels.clear()
         return {name: float(value) for name, value in self.losses.items()}

@@ -23,7 +23,7 @@ def keep_on_grid(
     side = grid.n + 1
     positions = grid.positions.cpu().numpy()
     _, nearest = cKDTree(points).query(positions, workers=-1)
-    marked = torch.from_numpy((keep[nearest] >= 0.999)).view(side, side, side)
+    marked = torch.from_numpy(keep[nearest] >= 0.999).view(side, side, side)
     inside = (sdf < 0).cpu().view(1, 1, side, side, side).float()
     crossed = F.max_pool3d(inside, 2, stride=1) != -F.max_pool3d(-inside, 2, stride=1)
     # A cube counts as kept if any corner lies nearest to a kept vertex.

@@ -143,7 +143,7 @@ def _fit(job: RefineJob, points: np.ndarray, faces: np.ndarray, device: torch.de
     field = fit_sdf(points, faces, first)
     if job.grid:
         return first, field
-    thinnest = float(np.quantile(field.point_radius, 0.05))
+    thinnest = float(np.quantile(field.point_radius[field.point_radius > 0], 0.05))
     wanted = int(np.clip(np.ceil(2 * CELLS_PER_RADIUS / max(thinnest, 1e-6) / 8) * 8, SMALLEST_GRID, largest))
     if wanted == first.n:
         return first, field

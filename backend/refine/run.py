@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 
 from backend.distill import methods
+from backend.distill.contract import Role
 from backend.distill.parameters import parse_parameters
 from backend.distill.prompts import PromptBank
-from backend.errors import Cancelled, NumericalError
+from backend.errors import Cancelled
 from backend.priors.contract import Prior
 from backend.priors.counting import CountingPrior
-from backend.priors.diffusers_prior import resolve_prior
+from backend.priors.resolve import resolve_prior
 from backend.refine import health
 from backend.refine.checkpoint import read_checkpoint, write_checkpoint
 from backend.refine.control import Control
@@ -27,7 +27,6 @@ from backend.refine.inputs import Inputs
 from backend.refine.prepare import prepare
 from backend.refine.resolve import resolve
 from backend.refine.studio import Studio
-from backend.refine.subject import Subject
 from backend.refine.warm_start import warm_start
 from backend.render.rasterizer import choose_rasterizer
 from protocol.job import JournalEntry, RefineJob, Stage, Steer, Timesteps, encode_job
@@ -121,8 +120,12 @@ class _Run:
                 with self._phase("warm start"):
                     warm_start(self.subject, self.studio, self.prior, self.texts, self.job.seed)
                 self._preview()
-        self.start_of_steps = time.perf_counter()
-        stopped = self._stages(stage_index, step, descent_state)
+        try:
+            stopped = self._stages(stage_index, step, descent_state)
+        except NumericalError:
+            if self.done:
+                self._finish("failed")
+            raise
         if stopped == "discard":
             raise Cancelled("The run was cancelled; nothing was written.")
         if stopped == "pause":
@@ -171,7 +174,7 @@ class _Run:
                     return "", True
             if self.control.stop:
                 if self.control.stop != "discard":
-                    watch.check(stage, good=lambda: self._restore(good))
+                    self._check(watch, stage, good)
                     self._checkpoint(stage_index, index, descent)
                 return self.control.stop, False
             report = descent.step(index, self.texts)
@@ -183,8 +186,7 @@ class _Run:
             if descent.moves_shape and index % TIDY_EVERY == 0 and index < stage.steps:
                 health.tidy(self.subject)
             if index % CHECK_EVERY == 0 or index == stage.steps:
-                losses = watch.check(stage, good=lambda: self._restore(good))
-                health.check_subject(self.subject, stage, self.done)
+                losses = self._check(watch, stage, good)
                 good = self._good(stage_index, index, descent)
                 self._progress(stage.name, losses)
             if self.job.preview_every and self.done % self.job.preview_every == 0:
@@ -192,6 +194,16 @@ class _Run:
             if self.job.checkpoint_every and self.done % self.job.checkpoint_every == 0:
                 self._checkpoint(stage_index, index, descent)
         return "", False
+
+    def _check(self, watch: health.Watch, stage: Stage, good: dict[str, Any]) -> dict[str, float]:
+        """The losses of a healthy run; where it is not, the last good state is put back before the error goes on."""
+        try:
+            losses = watch.check(stage)
+            health.check_subject(self.subject, stage, self.done)
+        except NumericalError:
+            self._restore(good)
+            raise
+        return losses
 
     def _steer(self, command: Steer, stage_index: int, index: int) -> bool:
         """Apply a command; True where it starts the current stage over (refinement.md 6)."""
@@ -224,8 +236,10 @@ class _Run:
 
     def _texts(self) -> PromptBank:
         """Every text the run's methods read, embedded."""
-        settings = [(methods.method(stage.method), parse_parameters(stage.method, stage.parameters, self.prior.card)) for stage in self.stages]
-        roles = {"target": 0, "null": 0} | {role: 0 for method, parameters in settings for role in method.roles(parameters)}
+        roles: dict[Role, None] = {"target": None, "null": None}
+        for stage in self.stages:
+            parameters = parse_parameters(stage.method, stage.parameters, self.prior.card)
+            roles |= dict.fromkeys(methods.method(stage.method).roles(parameters))
         return PromptBank(self.prior, self.prompt, roles, clay=any(stage.shading.clay > 0 for stage in self.stages))
 
     def _warn_about_words(self, prompt: str) -> None:
@@ -274,7 +288,7 @@ class _Run:
             for note in exported.notes:
                 self._note(note)
         result = self._result(outcome, exported)
-        if self.out is not None:
+        if self.out is not None and outcome == "done":
             (self.out / CHECKPOINT).unlink(missing_ok=True)
         total = sum(stage.steps for stage in self.stages)
         elapsed = time.perf_counter() - self.began

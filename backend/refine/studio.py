@@ -49,7 +49,7 @@ class Studio:
 
     def fill_bank(self, subject: Subject, stage: Stage, seed: int) -> None:
         """Cache the views of a stage whose geometry stands still: stage.bank of them, in batches of stage.views."""
-        mesh = Mesh(*(part.detach() if isinstance(part, Tensor) else part for part in subject.surface.extract()))
+        mesh = subject.still()
         self._bank = []
         for batch in range(max(1, stage.bank // stage.views)):
             # Negative steps: the bank's cameras must not repeat those of any real step.
@@ -73,7 +73,9 @@ class Studio:
         )
         return mixed, cameras, raster
 
-    def picture(self, subject: Subject, views: Viewpoints, cameras: Cameras, raster: Raster, supersample: int, *, learn_colour: bool) -> Tensor:
+    def picture(
+        self, subject: Subject, views: Viewpoints, cameras: Cameras, raster: Raster, supersample: int, *, learn_colour: bool
+    ) -> Tensor:
         """[B,3,S,S] display values: shaded and blended in linear light, averaged, then through the sRGB curve."""
         device = self.device
         shading, ambient, key = (value.to(device, non_blocking=True) for value in (views.shading, views.ambient, views.key))

@@ -81,9 +81,15 @@ class Subject:
             self.average = {}
 
     @torch.no_grad()
+    def still(self) -> Mesh:
+        """The present surface without gradients."""
+        mesh = self.surface.extract()
+        return mesh._replace(vertices=mesh.vertices.detach())
+
+    @torch.no_grad()
     def scene_mesh(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices [V,3] float32 in the sketch's own coordinates, faces [F,3] int32, vertex colours [V,3] uint8 display."""
-        mesh = self.surface.extract()
+        mesh = self.still()
         colours = linear_to_srgb(self.colour(mesh.vertices))
         return (
             move(mesh.vertices.cpu().numpy(), self.to_scene),

@@ -22,14 +22,11 @@ def warm_start(subject: Subject, studio: Studio, prior: Prior, texts: PromptBank
     views = draw_viewpoints(card.camera, card.light, card.background, WARM_START, seed, -1000)
     views.shading.fill_(LAMBERT)
     cameras = studio.cameras(subject, views)
-    raster = studio.raster(subject.surface.extract(), cameras, 1)
+    raster = studio.raster(subject.still(), cameras, 1)
     with torch.no_grad():
         before = studio.picture(subject, views, cameras, raster, 1, learn_colour=False)
         words = view_words_for(card, views.azimuth_deg.tolist(), views.elevation_deg.tolist())
         roles = texts.conditions([""] * len(views) if subject.symmetric else words)
-        noise = torch.randn(
-            (len(views), *prior.latent_shape), generator=generator(seed, "warm start", 0, prior.device), device=prior.device
-        )
         after = sdedit(
             prior,
             before,
@@ -38,7 +35,7 @@ def warm_start(subject: Subject, studio: Studio, prior: Prior, texts: PromptBank
             strength=STRENGTH,
             steps=SOLVER_STEPS,
             guidance=0.5 * card.texture_guidance,
-            noise=noise,
+            generator=generator(seed, "warm start"),
         )
     optimiser = torch.optim.Adam(subject.field.parameter_groups(), betas=(0.9, 0.99), eps=1e-15)
     views.shading.fill_(ALBEDO)
