@@ -47,9 +47,7 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 @torch.no_grad()
-def encode_pool(
-    vae: AutoencoderKL, tokenizer: CLIPTokenizer, pool: Pool, path: Path, device: str, report: Report = quiet
-) -> Latents:
+def encode_pool(vae: AutoencoderKL, tokenizer: CLIPTokenizer, pool: Pool, path: Path, device: str, report: Report = quiet) -> Latents:
     """Posterior means of the pool's pictures times the scaling factor; kept at `path` for the same encoder and pool."""
     wanted = LatentFacts(weights_hash(vae.encoder), pool.facts.count, pool.facts.first_seed)
     facts = path.with_suffix(".json")

@@ -48,10 +48,12 @@ def write_readme(options: TrainOptions, trained: TrainedDenoiser, autoencoder: d
     """The model card as Markdown."""
     state = "finished, annealed" if trained.is_finished else "**unfinished**: an intermediate export, its learning rate is not annealed"
     held = trained.measures.get("held_out")
+    noise_error = "not measured" if held is None else f"{held:.4f}"
+    psnr, linear, colour = (autoencoder.get(k, float("nan")) for k in ("psnr_db", "linear_psnr_db", "chroma_l1"))
     return f"""# SketchBridge starter prior
 
-A very small text-to-image diffusion model, so that the first run needs no download, no GPU and no account. **It is a toy**: 64 x 64
-pixels, {len(NOUNS)} nouns, {len(COLOURS)} colours, {len(PATTERN_WORDS)} patterns. It paints the nearest noun it knows when asked for anything else.
+A very small text-to-image diffusion model, so that the first run needs no download, no GPU and no account. **It is a toy**:
+64 x 64 pixels, {len(NOUNS)} nouns, {len(COLOURS)} colours, {len(PATTERN_WORDS)} patterns. It paints the nearest noun it knows when asked for anything else.
 
 | | |
 |---|---|
@@ -67,8 +69,8 @@ pixels, {len(NOUNS)} nouns, {len(COLOURS)} colours, {len(PATTERN_WORDS)} pattern
 | recommended | guidance 4 to 5 for sampling (DDIM, 20 steps), 15 for distillation; Bridge k = 3 at 0.3 of the learning rate |
 | training | {trained.samples:,} samples in {trained.minutes:.0f} minutes (two CPU cores shared with other work), {state} |
 | data | {options.images:,} pictures, seeds from 1000000; remade by `--stage data` |
-| autoencoder | {autoencoder.get("psnr_db", float("nan")):.1f} dB on held-out pictures (linear code of the same size: {autoencoder.get("linear_psnr_db", float("nan")):.1f} dB), chroma L1 {autoencoder.get("chroma_l1", float("nan")):.4f} |
-| noise error | {"not measured" if held is None else f"{held:.4f}"} on held-out pictures |
+| autoencoder | {psnr:.1f} dB on held-out pictures (a linear code of the same size: {linear:.1f} dB), chroma L1 {colour:.4f} |
+| noise error | {noise_error} on held-out pictures |
 
 Remake it with `sketchbridge train-prior --minutes {options.minutes:.0f} --images {options.images}`. Results differ in the last bits between
 machines; on one machine a run boxed by steps repeats exactly.
@@ -77,5 +79,6 @@ Limits: soft detail (64 pixels through a small autoencoder), one object on a fla
 strong guidance, no notion of left and right, thin parts (stems, chair legs) often vague. Words outside the list are spelt in bytes and
 mean nothing to it. It shows that an installation works and that text steers a shape; it says little about how a method fares with a large prior.
 
-`sketchbridge.json` is the machine-readable card, `training.json` the options, `expected.json` the colours that a loaded copy must reproduce.
+`sketchbridge.json` is the machine-readable card, `training.json` the options, `expected.json` the colours that a loaded copy must
+reproduce.
 """

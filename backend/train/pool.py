@@ -92,9 +92,7 @@ def make_pool(
             report(done, count)
     else:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
-            jobs = [
-                executor.submit(_make_chunk, str(folder), s, min(s + CHUNK, count), first_seed, size_px) for s in starts
-            ]
+            jobs = [executor.submit(_make_chunk, str(folder), s, min(s + CHUNK, count), first_seed, size_px) for s in starts]
             try:
                 for job in as_completed(jobs):
                     start, words = job.result()

@@ -6,6 +6,7 @@ Source: Sennrich et al. 2016 (BPE); the byte alphabet is GPT-2's.
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from backend.zoo.captions import VOCABULARY
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
-EXTRA_WORDS = tuple(
+_EXTRA = (
     "the of and on in is one two small big tall round wooden metallic toy object render model image picture drawing sketch cute "
     "unrealistic low out focus ugly contrast dull dark low-resolution gloomy best masterpiece realistic abstract background "
-    "petal petals stem leaf leaves cap stalk trunk roof hat scarf handle seat white-spotted grey gray gold silver".split()
+    "petal petals stem leaf leaves cap stalk trunk roof hat scarf handle seat white-spotted grey gray gold silver"
 )
+EXTRA_WORDS = tuple(_EXTRA.split())
 """Words of other prompts in use (negatives, parts): one token each, although the captions never teach most of them."""
 
 
@@ -40,7 +42,7 @@ def learn_merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
     while True:
         counts: dict[tuple[str, str], int] = {}
         for symbols in pieces.values():
-            for pair in zip(symbols[:-1], symbols[1:], strict=True):
+            for pair in itertools.pairwise(symbols):
                 counts[pair] = counts.get(pair, 0) + 1
         if not counts:
             return merges

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .palette import jitter
-from .primitives import Kind, Pattern, Primitive
+from backend.zoo.palette import jitter
+from backend.zoo.primitives import Kind, Pattern, Primitive
 
 UP = np.array([0.0, 0.0, 1.0])
 FRONT = np.array([0.0, -1.0, 0.0])

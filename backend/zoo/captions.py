@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import views
-from .catalogue import NOUNS
-from .palette import COLOURS
-from .primitives import Pattern, ZooObject
+from backend import views
+from backend.zoo.catalogue import NOUNS
+from backend.zoo.palette import COLOURS
+from backend.zoo.primitives import Pattern, ZooObject
 
 CLAY = "clay"  # what a textureless picture is called, in captions and in a run's textureless shading alike
 QUALITY = "detailed high resolution, high quality, sharp"
@@ -50,6 +50,7 @@ class CaptionChoices:
     swap: float = 0.3
 
 
+VARIED = CaptionChoices()
 FULL = CaptionChoices(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -61,12 +62,12 @@ def caption(
     *,
     clay: bool = False,
     marks: tuple[str, ...] = (),
-    choices: CaptionChoices = CaptionChoices(),
+    choices: CaptionChoices = VARIED,
 ) -> str:
     """What a person would write under one picture; `marks` are the names of what was done to spoil it.
 
     Example:
-        >>> from .catalogue import make_object
+        >>> from backend.zoo.catalogue import make_object
         >>> caption(make_object(1, "mug", "orange", "striped"), 10, 20, np.random.default_rng(0), choices=FULL)
         'a striped orange mug, front view'
     """

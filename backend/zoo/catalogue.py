@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import nature, things
-from .assembly import Assembly
-from .palette import COLOURS, contrasting, paint
-from .primitives import Pattern, ZooObject, fit_to_domain
+from backend.zoo import nature, things
+from backend.zoo.assembly import Assembly
+from backend.zoo.palette import COLOURS, contrasting, paint
+from backend.zoo.primitives import Pattern, ZooObject, fit_to_domain
 
 Maker = Callable[[Assembly, str], None]
 CATALOGUE: dict[str, Maker] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import warp as wp
 
-from .primitives import MAX_PRIMITIVES, pack
+from backend.zoo.primitives import MAX_PRIMITIVES, pack
 
 wp.config.quiet = True
 
@@ -117,9 +117,7 @@ def profile_distance(r: float, z: float, s: Solid) -> float:
 
 @wp.func
 def box_distance(p: wp.vec3, half: wp.vec3, rounding: float) -> float:
-    q = wp.vec3(
-        wp.abs(p[0]) - half[0] + rounding, wp.abs(p[1]) - half[1] + rounding, wp.abs(p[2]) - half[2] + rounding
-    )
+    q = wp.vec3(wp.abs(p[0]) - half[0] + rounding, wp.abs(p[1]) - half[1] + rounding, wp.abs(p[2]) - half[2] + rounding)
     outside = wp.length(wp.vec3(wp.max(q[0], 0.0), wp.max(q[1], 0.0), wp.max(q[2], 0.0)))
     return outside + wp.min(wp.max(q[0], wp.max(q[1], q[2])), 0.0) - rounding
 
@@ -212,9 +210,9 @@ def sample_field(
 ):
     i = wp.tid()
     p = points[i]
-    best = float(1.0e6)
+    best = wp.float32(1.0e6)
     paint = wp.vec3(0.0, 0.0, 0.0)
-    winner = int(0)
+    winner = wp.int32(0)
     for k in range(solids.shape[0]):
         s = solids[k]
         q = s.frame * (p - s.centre)

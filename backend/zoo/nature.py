@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .assembly import FRONT, RIGHT, UP, Assembly, frame_of, unit
-from .palette import BARK, CREAM, LEAF_GREEN, PALETTE
-from .primitives import Kind, Pattern
+from backend.zoo.assembly import FRONT, RIGHT, UP, Assembly, frame_of, unit
+from backend.zoo.palette import BARK, CREAM, LEAF_GREEN, PALETTE
+from backend.zoo.primitives import Kind, Pattern
 
 
 def _leaf(a: Assembly, root, angle: float, length: float, rise: float, green, *, width=0.42) -> None:

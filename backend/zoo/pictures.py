@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .captions import CORRUPTIONS, DOMAIN, CaptionChoices, caption
-from .catalogue import make_object
-from .corruptions import corrupt
-from .primitives import ZooObject
-from .render import Shot, render
+from backend.zoo.captions import CORRUPTIONS, DOMAIN, VARIED, CaptionChoices, caption
+from backend.zoo.catalogue import make_object
+from backend.zoo.corruptions import corrupt
+from backend.zoo.primitives import ZooObject
+from backend.zoo.render import Shot, render
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class PictureMix:
     from_above: float = 0.12  # elevation 60..85
 
 
+MIX = PictureMix()
+
+
 @dataclass(frozen=True)
 class Picture:
     """One training picture with its caption and what it was made from."""
@@ -38,7 +41,7 @@ class Picture:
     marks: tuple[str, ...]
 
 
-def draw_shot(rng: np.random.Generator, thing: ZooObject, mix: PictureMix = PictureMix()) -> Shot:
+def draw_shot(rng: np.random.Generator, thing: ZooObject, mix: PictureMix = MIX) -> Shot:
     """A camera, a light and a background as a run would choose them."""
     where = rng.random()
     if where < mix.from_below:
@@ -92,8 +95,8 @@ def make_pictures(
     seeds: list[int],
     size_px: int = 64,
     *,
-    mix: PictureMix = PictureMix(),
-    choices: CaptionChoices = CaptionChoices(),
+    mix: PictureMix = MIX,
+    choices: CaptionChoices = VARIED,
     device: str = "cpu",
 ) -> list[Picture]:
     """One picture per seed; the same seed gives the same bytes on one machine, whatever the others are.

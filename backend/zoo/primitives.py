@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from backend.colour import srgb_to_linear
+
 MAX_PRIMITIVES = 32
 
 
@@ -70,7 +72,7 @@ class Primitive:
         """The same primitive after `p -> scale * p + shift`; angles and ratios among the sizes are kept."""
         sizes = list(self.sizes)
         for i in range(len(sizes)):
-            if self.kind is Kind.ELLIPSOID and i == 3 or self.kind is Kind.TORUS and i >= 2 or self.kind is Kind.PETAL and i == 4:
+            if (self.kind is Kind.ELLIPSOID and i == 3) or (self.kind is Kind.TORUS and i >= 2) or (self.kind is Kind.PETAL and i == 4):
                 continue
             sizes[i] = sizes[i] / scale if self.kind is Kind.PETAL and i == 3 else sizes[i] * scale
         return Primitive(
@@ -91,18 +93,6 @@ class ZooObject:
     seed: int = 0
     main_colour: np.ndarray = field(default_factory=lambda: np.zeros(3))  # display values
     radius: float = 1.0  # of the bounding sphere about the origin
-
-
-def to_linear(display: np.ndarray) -> np.ndarray:
-    """Linear values of display (sRGB) values, elementwise. Source: IEC 61966-2-1."""
-    display = np.asarray(display, dtype=np.float64)
-    return np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
-
-
-def to_display(linear: np.ndarray) -> np.ndarray:
-    """Display (sRGB) values of linear values, elementwise. Source: IEC 61966-2-1."""
-    linear = np.clip(linear, 0.0, None)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def bounding_radius(primitive: Primitive) -> float:
@@ -184,7 +174,7 @@ def pack(primitives: list[Primitive]) -> np.ndarray:
         row["kind"], row["pattern"] = int(p.kind), int(p.pattern)
         row["centre"], row["frame"] = p.centre, p.frame
         row["size"], row["more"] = sizes[:4], sizes[4:]
-        row["colour"] = to_linear(p.colour)
-        row["accent"] = to_linear(p.colour if p.accent is None else p.accent)
+        row["colour"] = srgb_to_linear(p.colour)
+        row["accent"] = srgb_to_linear(p.colour if p.accent is None else p.accent)
         row["frequency"], row["offset"], row["bound"] = p.frequency, p.offset, bounding_radius(p)
     return rows

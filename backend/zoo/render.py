@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import warp as wp
 
-from .field import Solid, local_distance, local_paint
-from .primitives import MAX_PRIMITIVES, PRIMITIVE_DTYPE, ZooObject, pack, to_display, to_linear
+from backend.colour import linear_to_srgb, srgb_to_linear
+from backend.zoo.field import Solid, local_distance, local_paint
+from backend.zoo.primitives import MAX_PRIMITIVES, PRIMITIVE_DTYPE, ZooObject, pack
 
 MAX_STEPS = 72
 
@@ -66,7 +67,7 @@ CAMERA_DTYPE = np.dtype(
 
 @wp.func
 def scene_distance(solids: wp.array2d(dtype=Solid), b: int, count: int, met: int, p: wp.vec3) -> float:
-    best = float(1.0e6)
+    best = wp.float32(1.0e6)
     for k in range(count):
         if (met >> k) & 1:
             near = wp.length(p - solids[b, k].centre) - solids[b, k].bound
@@ -92,12 +93,12 @@ def trace(
     b, row, column = wp.tid()
     c = cameras[b]
     total = wp.vec3(0.0, 0.0, 0.0)
-    covered = float(0.0)
+    covered = wp.float32(0.0)
     for sub in range(samples * samples):
         sx = (float(column) + (float(sub % samples) + 0.5) / float(samples)) / float(size) * 2.0 - 1.0
         sy = 1.0 - (float(row) + (float(sub // samples) + 0.5) / float(samples)) / float(size) * 2.0
         ray = wp.normalize(sx * c.slope * c.right + sy * c.slope * c.up - c.back)
-        hit = int(0)
+        hit = wp.int32(0)
         along = -wp.dot(c.eye, ray)
         miss2 = wp.dot(c.eye, c.eye) - along * along
         room = c.radius * 1.03 + 0.01
@@ -105,7 +106,7 @@ def trace(
             reach = wp.sqrt(room * room - miss2)
             t = along - reach
             last = along + reach
-            met = int(0)
+            met = wp.int32(0)
             for k in range(c.count):
                 to = solids[b, k].centre - c.eye
                 s = wp.dot(to, ray)
@@ -136,7 +137,7 @@ def trace(
                 )
                 albedo = c.clay
                 if c.is_clay == 0:
-                    best = float(1.0e6)
+                    best = wp.float32(1.0e6)
                     for k in range(c.count):
                         if (met >> k) & 1:
                             q = solids[b, k].frame * (p - solids[b, k].centre)
@@ -144,7 +145,7 @@ def trace(
                             if dk < best:
                                 best = dk
                                 albedo = local_paint(q, solids[b, k])
-                shade = float(1.0)
+                shade = wp.float32(1.0)
                 if c.flat == 0:
                     lambert = wp.max(wp.dot(n, wp.normalize(c.light - p)), 0.0)
                     shade = c.gain * (c.ambient + (1.0 - c.ambient) * lambert)
@@ -203,9 +204,9 @@ def render(
         c["radius"], c["count"] = thing.radius, len(packed)
         c["light"] = np.asarray(shot.light) @ axes * distance
         c["ambient"], c["gain"], c["flat"] = shot.ambient, shot.gain, shot.flat
-        c["background"] = to_linear(np.asarray(shot.background))
+        c["background"] = srgb_to_linear(np.asarray(shot.background))
         if shot.clay is not None:
-            c["is_clay"], c["clay"] = 1, to_linear(np.asarray(shot.clay))
+            c["is_clay"], c["clay"] = 1, srgb_to_linear(np.asarray(shot.clay))
     picture = wp.empty((batch, size_px, size_px), dtype=wp.vec3, device=device)
     coverage = wp.empty((batch, size_px, size_px), dtype=wp.float32, device=device)
     wp.launch(
@@ -217,5 +218,5 @@ def render(
         ],
         device=device,
     )  # fmt: skip
-    pixels = np.clip(to_display(picture.numpy()), 0.0, 1.0).astype(np.float32)
+    pixels = linear_to_srgb(picture.numpy()).astype(np.float32)
     return (pixels, coverage.numpy()) if return_coverage else pixels

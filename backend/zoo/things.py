@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .assembly import FRONT, RIGHT, UP, Assembly, frame_of
-from .palette import BARK, CREAM, PALETTE, contrasting
-from .primitives import Kind, Pattern
+from backend.zoo.assembly import FRONT, RIGHT, UP, Assembly, frame_of
+from backend.zoo.palette import BARK, CREAM, PALETTE, contrasting
+from backend.zoo.primitives import Kind, Pattern
 
 
 def cottage(a: Assembly, colour_word: str) -> None:
@@ -27,7 +27,7 @@ def cottage(a: Assembly, colour_word: str) -> None:
     x = rng.choice([0.0, 0.45 * wide, -0.45 * wide])
     a.add(Kind.BOX, (0.13, 0.04, 0.34 * tall, 0.01), (x, -deep, 0.34 * tall), colour=door, part="door")
     glass = a.tint((0.45, 0.68, 0.90) if rng.random() < 0.6 else (0.98, 0.85, 0.45), 0.1)
-    for at in ([-0.55 * wide, 0.55 * wide] if x == 0 else [-0.5 * np.sign(x) * wide]):
+    for at in [-0.55 * wide, 0.55 * wide] if x == 0 else [-0.5 * np.sign(x) * wide]:
         a.add(Kind.BOX, (0.11, 0.04, 0.12, 0.01), (at, -deep, 0.58 * tall), colour=glass, part="window")
     for side in (-1, 1):
         a.add(Kind.BOX, (0.04, 0.13, 0.12, 0.01), (side * wide, 0.0, 0.58 * tall), colour=glass, part="window")
