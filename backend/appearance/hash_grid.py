@@ -65,7 +65,7 @@ class HashGridField(nn.Module):
         else:
             row = hash_index(corner, self.entries)
         weight = torch.where(offsets.bool(), fraction[:, None], 1 - fraction[:, None]).prod(-1)
-        values = self.tables[level].index_select(0, row.view(-1)).view(*row.shape, -1)
+        values = self.tables[level].index_select(0, row.view(-1)).view(*row.shape, self.tables.shape[-1])
         return (weight[..., None] * values).sum(1)
 
     def parameter_groups(self, encoding_rate: float = 1e-2, network_rate: float = 1e-3) -> list[dict]:

@@ -16,8 +16,7 @@ from backend.geometry.contract import EdgeTable
 
 from .screen import KEY_SCALE, MIN_W, NO_KEY
 
-# Nothing is printed for a person: neither the greeting nor, on a machine without CUDA, the news that it has none.
-wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING if torch.cuda.is_available() else wp.LOG_ERROR)
+wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)
 wp.set_module_options({"enable_backward": False})
 
 _SCALE = wp.constant(wp.float64(KEY_SCALE))

@@ -6,7 +6,7 @@ from backend.render import torch_visibility
 from backend.render.cameras import clip
 from backend.render.pipeline import faces_of
 from backend.render.rasterizer import TorchRasterizer, WarpRasterizer
-from backend.render.screen import discrete_screen
+from backend.render.screen import NO_KEY, discrete_screen
 
 from .shapes import SHAPES, flat_clip, rig, sphere
 
@@ -46,10 +46,10 @@ def test_twins_find_the_same_silhouette_crossings(shape):
     size = (96, 80)
     points = clip(rig(3), vertices)
     screen, edges = discrete_screen(points, size), edge_table(faces, len(vertices))
-    depth = torch.where(torch_visibility.nearest_faces(screen, faces, size, False) == 2**63 - 1, torch.inf, 0.9)
+    depth = torch.where(torch_visibility.nearest_faces(screen, faces, size, False) == NO_KEY, torch.inf, 0.9)
     mine, oracle = (kernels.silhouette_crossings(screen, edges, depth) for kernels in (warp_visibility, torch_visibility))
     assert (mine != oracle).float().mean() < 1e-4
-    assert (mine != 2**63 - 1).sum() > 100
+    assert (mine != NO_KEY).sum() > 100
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -123,3 +123,37 @@ def test_nothing_in_nothing_out(backend, empty):
     face = backend.visibility(points, faces, (4, 5)).face
     assert face.shape == (len(points), 4, 5)
     assert (face == -1).all()
+
+
+@needs_warp
+@pytest.mark.parametrize("architecture", [75, 90])
+def test_kernels_compile_for_cuda_without_a_device(architecture, tmp_path):
+    import warp
+
+    from backend.render import warp_visibility
+
+    compiled = warp.compile_aot_module(warp_visibility, arch=architecture, module_dir=tmp_path, use_ptx=True)
+    assert [path.suffix for path in compiled] == [".ptx"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shape", [*SHAPES, "noise", "square"])
+def test_cuda_sees_what_the_cpu_twin_sees(shape):
+    from backend.render import warp_visibility
+
+    if shape == "square":  # two faces over the whole picture: the second launch, in strips
+        points = flat_clip([(-1.3, -1.1, 0), (1.2, -1.7, 0), (1.5, 1.4, 0.3), (-1.6, 1.9, 0.2)])
+        faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    else:
+        vertices, faces = noise_mesh() if shape == "noise" else SHAPES[shape]()[:2]
+        points = clip(rig(4), vertices)
+    size = (200, 180)
+    screen, edges = discrete_screen(points, size), edge_table(faces, points.shape[1])
+    keys = warp_visibility.nearest_faces(screen.cuda(), faces.cuda(), size, False).cpu()
+    oracle = torch_visibility.nearest_faces(screen, faces, size, False)
+    assert torch.equal(keys == NO_KEY, oracle == NO_KEY)
+    assert (faces_of(keys) != faces_of(oracle)).float().mean() < 1e-3
+    depth = torch.where(oracle == NO_KEY, torch.inf, 0.9)
+    on_device = type(edges)(edges.ends.cuda(), edges.opposite.cuda())
+    crossings = warp_visibility.silhouette_crossings(screen.cuda(), on_device, depth.cuda()).cpu()
+    assert (crossings != torch_visibility.silhouette_crossings(screen, edges, depth)).float().mean() < 1e-4
