@@ -53,7 +53,8 @@ def write_readme(options: TrainOptions, trained: TrainedDenoiser, autoencoder: d
     return f"""# SketchBridge starter prior
 
 A very small text-to-image diffusion model, so that the first run needs no download, no GPU and no account. **It is a toy**:
-64 x 64 pixels, {len(NOUNS)} nouns, {len(COLOURS)} colours, {len(PATTERN_WORDS)} patterns. It paints the nearest noun it knows when asked for anything else.
+64 x 64 pixels, {len(NOUNS)} nouns, {len(COLOURS)} colours, {len(PATTERN_WORDS)} patterns.
+It paints the nearest noun it knows when asked for anything else.
 
 | | |
 |---|---|
@@ -77,7 +78,8 @@ machines; on one machine a run boxed by steps repeats exactly.
 
 Limits: soft detail (64 pixels through a small autoencoder), one object on a flat background, colours at the corners of the gamut under
 strong guidance, no notion of left and right, thin parts (stems, chair legs) often vague. Words outside the list are spelt in bytes and
-mean nothing to it. It shows that an installation works and that text steers a shape; it says little about how a method fares with a large prior.
+mean nothing to it. It shows that an installation works and that text steers a shape; it says little about how a method fares with
+a large prior.
 
 `sketchbridge.json` is the machine-readable card, `training.json` the options, `expected.json` the colours that a loaded copy must
 reproduce.
