@@ -49,8 +49,8 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
     vae_class = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}.get(kind)
     if vae_class is None:
         raise UserError(f"The prior '{folder}' has an image encoder of the kind {kind}; AutoencoderKL and AutoencoderTiny can be used.")
-    unet, unet_files = _network(folder, "unet", lambda **more: UNet2DConditionModel.from_pretrained(torch_dtype=dtype, **more))
-    vae, vae_files = _network(folder, "vae", lambda **more: vae_class.from_pretrained(torch_dtype=dtype, **more))
+    unet, unet_files = _network(folder, "unet", lambda **more: UNet2DConditionModel.from_pretrained(dtype=dtype, **more))
+    vae, vae_files = _network(folder, "vae", lambda **more: vae_class.from_pretrained(dtype=dtype, **more))
     text, text_files = _network(folder, "text_encoder", lambda **more: CLIPTextModel.from_pretrained(dtype=dtype, **more))
     for network in (unet, vae, text):
         network.requires_grad_(False).eval().to(device)

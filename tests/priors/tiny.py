@@ -12,7 +12,9 @@ POSITIONS = 24
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def write_tiny_folder(folder: Path, *, prediction: str = "epsilon", tiny_autoencoder: bool = False, seed: int = 0, **scheduler: object) -> Path:
+def write_tiny_folder(
+    folder: Path, *, prediction: str = "epsilon", tiny_autoencoder: bool = False, seed: int = 0, **scheduler: object
+) -> Path:
     """Latents 6 x 8 x 8, pictures 16 px, scaling factor .7; the words of `WORDS` are one token each. `scheduler` overrides its settings."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -1,0 +1,282 @@
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from backend.errors import ResourceError, UserError
+from backend.priors import diffusers_prior
+from backend.priors.card import PriorCard, write_card
+from backend.priors.diffusers_prior import DiffusersPrior
+from backend.priors.resolve import STARTER, resolve_prior
+from backend.priors.solvers import sample, sdedit
+
+from .tiny import POSITIONS, write_tiny_folder
+
+
+def pipeline_picture(folder, prompt, latents, guidance):
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline(prompt, num_inference_steps=20, guidance_scale=guidance, latents=latents, output_type="pt").images
+
+
+def assert_pipeline_agrees(folder, prompt):
+    """20 guided DDIM steps through the prior against the diffusers pipeline's own picture."""
+    prior = resolve_prior(str(folder), "cpu")
+    latents = torch.randn(1, *prior.latent_shape, generator=torch.Generator().manual_seed(7))
+    ours = prior.decode(sample(prior, prior.embed([prompt]), prior.embed([""]), guidance=5.0, steps=20, latents=latents))
+    theirs = pipeline_picture(folder, prompt, latents, 5.0)
+    assert theirs.std() > 0.05, "a flat picture proves nothing"
+    assert (ours - theirs).abs().max() <= 1e-4
+
+
+@pytest.mark.disable_socket
+def test_twenty_ddim_steps_equal_the_pipeline(folder):
+    assert_pipeline_agrees(folder, "a red mug")
+
+
+@pytest.mark.disable_socket
+def test_twenty_ddim_steps_equal_the_pipeline_of_a_v_model(velocity_folder):
+    assert_pipeline_agrees(velocity_folder, "a red mug")
+
+
+@pytest.mark.disable_socket
+@pytest.mark.skipif(not (STARTER / "model_index.json").exists(), reason="the starter's weights are not in this checkout yet")
+def test_twenty_ddim_steps_equal_the_pipeline_of_the_starter():
+    assert_pipeline_agrees(STARTER, "a red mug")
+
+
+def test_sizes_come_from_the_configuration(prior):
+    assert prior.latent_shape == (6, 8, 8)
+    assert prior.image_size_px == 16
+    assert prior.timesteps == 1000
+    assert prior.embed(["x"]).text.shape == (1, POSITIONS, 12)
+
+
+def test_latents_are_the_scaled_posterior_mean(prior):
+    rgb = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    expected = prior.vae.encode(2 * rgb - 1).latent_dist.mean * 0.7
+    torch.testing.assert_close(prior.encode(rgb), expected)
+
+
+def test_the_encoder_gradient_matches_finite_differences(folder):
+    prior = DiffusersPrior.load(folder, dtype=torch.float32)
+    prior.vae.double()
+    prior.dtype = torch.float64
+    rgb = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(1)
+    direction, pull = (torch.randn(1, *shape, dtype=torch.float64, generator=generator) for shape in ((3, 16, 16), (6, 8, 8)))
+    value = lambda x: (prior.encode(x).double() * pull).sum()  # noqa: E731
+    leaf = rgb.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(value(leaf), leaf)
+    h = 1e-3  # not smaller: the latents are returned in float32
+    numeric = (value(rgb + h * direction) - value(rgb - h * direction)) / (2 * h)
+    torch.testing.assert_close((slope * direction).sum(), numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_only_pictures_of_another_size_are_resized(prior):
+    generator = torch.Generator().manual_seed(0)
+    small = torch.rand(1, 3, 16, 16, generator=generator)
+    doubled = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    halved = torch.nn.functional.interpolate(doubled, (16, 16), mode="bilinear", antialias=True)
+    torch.testing.assert_close(prior.encode(doubled), prior.encode(halved))
+    assert prior.encode(torch.rand(1, 3, 5, 5, generator=generator)).shape == (1, 6, 8, 8)
+
+
+def test_networks_are_frozen_and_gradients_pass_through_the_encoder_alone(prior):
+    rgb = torch.rand(1, 3, 16, 16, requires_grad=True)
+    prior.encode(rgb).sum().backward()
+    assert rgb.grad is not None
+    for network in (prior.unet, prior.vae, prior.text_encoder):
+        assert not network.training
+        assert all(not p.requires_grad and p.grad is None for p in network.parameters())
+
+
+def test_embeddings_are_cached_by_content(folder, monkeypatch):
+    prior = DiffusersPrior.load(folder)
+    encoded = []
+    encode = prior._encode_text
+    monkeypatch.setattr(prior, "_encode_text", lambda prompt: encoded.append(prompt) or encode(prompt))
+    prior.embed(["red", "blue", "red"])
+    prior.embed(["blue", ""])
+    assert encoded == ["red", "blue", ""]
+    monkeypatch.setattr(diffusers_prior, "EMBEDDINGS_KEPT", 2)
+    prior.embed(["red"])  # now the latest; "blue" goes
+    prior.embed(["", "blue"])
+    assert encoded == ["red", "blue", "", "blue"]
+
+
+def test_a_prompt_that_is_too_long_is_cut_with_a_warning(prior, caplog):
+    words = ["red"] * (POSITIONS - 2)
+    assert prior.dropped_words(" ".join(words)) == []
+    assert prior.dropped_words(" ".join([*words, "blue", "mug"])) == ["blue", "mug"]
+    assert prior.dropped_words(" ".join([*words[:-2], "zebra", "mug"])) == ["zebra", "mug"]  # cut inside a word: all of it
+    with caplog.at_level(logging.WARNING, "backend.priors"):
+        long = prior.embed([" ".join([*words, "blue", "mug"])])
+    assert "will not see: blue mug" in caplog.text
+    assert torch.equal(long.text, prior.embed([" ".join(words)]).text)
+
+
+def test_words_outside_the_vocabulary_are_named(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert DiffusersPrior.load(copy).unknown_words("a zebra") == []
+    write_card(copy, PriorCard(vocabulary=("a", "Red", "mug", "front view")))
+    prior = DiffusersPrior.load(copy)
+    assert prior.unknown_words("A red zebra-mug, front view; zebra") == ["zebra-mug", "zebra"]
+
+
+def test_fingerprint_follows_the_weights_and_not_the_place(folder, tmp_path):
+    original = DiffusersPrior.load(folder).fingerprint()
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert DiffusersPrior.load(copy).fingerprint() == original
+    path = copy / "vae" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert DiffusersPrior.load(copy).fingerprint() != original
+
+
+def test_sampling_is_repeatable_and_follows_the_prompt(prior):
+    def draw(prompt, seed):
+        return sample(prior, prior.embed([prompt]), prior.embed([""]), steps=4, generator=torch.Generator().manual_seed(seed))
+
+    assert torch.equal(draw("red mug", 0), draw("red mug", 0))
+    assert not torch.allclose(draw("red mug", 0), draw("blue", 0), atol=1e-2)
+    assert not torch.allclose(draw("red mug", 0), draw("red mug", 1), atol=1e-2)
+
+
+def test_sdedit_at_no_strength_is_the_autoencoder_and_follows_the_prompt_otherwise(prior):
+    rgb = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    texts = prior.embed(["red", "blue"]), prior.embed([""])
+    assert torch.equal(sdedit(prior, rgb, *texts, strength=0.0), prior.decode(prior.encode(rgb)))
+    runs = [sdedit(prior, rgb, *texts, strength=s, steps=3, generator=torch.Generator().manual_seed(0)) for s in (0.05, 0.7)]
+    assert runs[0].shape == (2, 3, 16, 16)
+    near, far = ((run - prior.decode(prior.encode(rgb))).abs().mean() for run in runs)
+    assert near < far
+    with pytest.raises(ValueError, match="strength"):
+        sdedit(prior, rgb, *texts, strength=1.5)
+
+
+# What can be wrong with a folder. Each case damages a copy and names the error and a part of its sentence.
+
+
+def cut_short(folder):
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def other_shapes(folder):
+    path = folder / "unet" / "config.json"
+    path.write_text(path.read_text().replace('"cross_attention_dim": 12', '"cross_attention_dim": 14'))
+    path = folder / "text_encoder" / "config.json"
+    path.write_text(path.read_text().replace('"hidden_size": 12', '"hidden_size": 14'))
+
+
+def missing_tensors(folder):
+    path = folder / "text_encoder" / "config.json"
+    path.write_text(path.read_text().replace('"num_hidden_layers": 1', '"num_hidden_layers": 2'))
+
+
+def two_text_encoders(folder):
+    path = folder / "model_index.json"
+    path.write_text('{"_class_name": "StableDiffusionXLPipeline", "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}')
+
+
+def pooled_conditions(folder):
+    path = folder / "unet" / "config.json"
+    path.write_text(path.read_text().replace('"addition_embed_type": null', '"addition_embed_type": "text_time"'))
+
+
+def inpainting(folder):
+    path = folder / "unet" / "config.json"
+    path.write_text(path.read_text().replace('"in_channels": 6', '"in_channels": 13'))
+
+
+def flow(folder):
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(path.read_text().replace('"epsilon"', '"flow_prediction"'))
+
+
+@pytest.mark.disable_socket
+@pytest.mark.parametrize(
+    ("damage", "error", "sentence"),
+    [
+        (cut_short, ResourceError, "unet' is damaged or incomplete"),
+        (other_shapes, ResourceError, "damaged or incomplete"),
+        (missing_tensors, ResourceError, "tensors such as"),
+        (lambda folder: (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink(), ResourceError, "vae of .* has no weights"),
+        (lambda folder: (folder / "vae" / "config.json").write_text("{"), ResourceError, "config.json' is damaged"),
+        (lambda folder: shutil.rmtree(folder / "text_encoder"), UserError, "it has no text_encoder"),
+        (two_text_encoders, UserError, "StableDiffusionXLPipeline"),
+        (pooled_conditions, UserError, "more conditions than a text"),
+        (inpainting, UserError, "takes 13 channels and returns 6"),
+        (flow, UserError, "predicts 'flow_prediction'"),
+        (lambda folder: (folder / "sketchbridge.json").write_text('{"vocabulry": []}'), UserError, "Did you mean 'vocabulary'"),
+        (lambda folder: shutil.rmtree(folder), UserError, "There is no prior in"),
+    ],
+)
+def test_an_unusable_folder_gets_one_sentence(folder, tmp_path, damage, error, sentence):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    damage(copy)
+    with pytest.raises(error, match=sentence) as raised:
+        DiffusersPrior.load(copy)
+    assert "\n" not in str(raised.value)
+
+
+def test_half_precision_files_are_found(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    for part, stem in (("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        (copy / part / f"{stem}.safetensors").rename(copy / part / f"{stem}.fp16.safetensors")
+    assert DiffusersPrior.load(copy).embed(["red"]).text.dtype == torch.float32
+
+
+def test_a_hub_id_without_network_fails_at_once_with_a_sentence(tmp_path):
+    program = (
+        "import time\nfrom backend.errors import ResourceError\nfrom backend.priors.resolve import resolve_prior\n"
+        "import backend.priors.hub\nstart = time.monotonic()\n"
+        "try:\n    resolve_prior('nobody/no-such-model')\n"
+        "except ResourceError as error:\n    print(error)\n    assert time.monotonic() - start < 5\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert "'nobody/no-such-model' is not on this machine" in run.stdout
+
+
+@pytest.mark.disable_socket
+def test_a_hub_id_with_connections_refused_fails_with_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ResourceError, match="could not be downloaded"):
+        resolve_prior("nobody/no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("exemplar:pictures", "not available yet"),
+        (" ", "No prior was named"),
+        ("no_such_folder", "There is no prior in 'no_such_folder'"),
+        ("../no such/owner", "There is no prior"),
+        ("bad name/x", "neither a folder nor a hub id"),
+    ],
+)
+def test_names_that_mean_nothing(name, sentence):
+    with pytest.raises(UserError, match=sentence):
+        resolve_prior(name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without CUDA")
+def test_a_device_that_is_not_there(folder):
+    with pytest.raises(ResourceError, match="no CUDA device"):
+        DiffusersPrior.load(folder, "cuda")
+
+
+def test_writing_a_folder_leaves_the_global_generator_alone(tmp_path):
+    before = torch.random.get_rng_state()
+    write_tiny_folder(tmp_path)
+    assert torch.equal(before, torch.random.get_rng_state())
