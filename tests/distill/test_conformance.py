@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from backend.distill.methods import METHODS, method
+from backend.distill.parameters import PARAMETERS, BridgeParameters, SDSParameters
+from backend.errors import UserError
+
+from .conformance import Inputs, check_method
+
+OTHER_SETTINGS = {
+    "sds": [SDSParameters(guidance=1.0), SDSParameters(guidance=0.0, weighting="x0"), SDSParameters(weighting="fantasia3d")],
+    "bridge": [BridgeParameters(k=25.0, weighting="sds")],
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_keeps_the_contract(name):
+    check_method(METHODS[name], PARAMETERS[name]())
+
+
+@pytest.mark.parametrize(("name", "parameters"), [(name, p) for name, several in OTHER_SETTINGS.items() for p in several])
+def test_and_with_other_settings(name, parameters):
+    check_method(METHODS[name], parameters)
+
+
+def test_methods_and_parameters_have_the_same_names():
+    assert set(METHODS) == set(PARAMETERS)
+    assert all(METHODS[name].name == name for name in METHODS)
+    assert method("bridge") is METHODS["bridge"]
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(UserError, match=r"no method 'bidge'. Did you mean 'bridge'"):
+        method("bidge")
+
+
+def test_settings_do_not_change_what_is_drawn():
+    for name, several in OTHER_SETTINGS.items():
+        drawn = [Inputs(METHODS[name], parameters) for parameters in (PARAMETERS[name](), *several)]
+        for other in drawn[1:]:
+            for key, value in drawn[0].draws.items():
+                assert torch.equal(value, other.draws[key])
