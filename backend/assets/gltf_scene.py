@@ -19,7 +19,7 @@ class Primitive:
 
     `vertices` [V,3] float32 world positions in our axes; `faces` [F,3] int64 into them; `uv_maps` name -> [V,2], origin bottom-left;
     `colours` [V,3] linear or None where nothing says a colour; `image` index of its base colour picture, -1 for none; `uv_name` the
-    map that picture uses.
+    map that picture uses; `scalars` name -> [V] float32, the file's own one-number vertex attributes (names that begin with "_").
     """
 
     node: str
@@ -29,6 +29,7 @@ class Primitive:
     colours: np.ndarray | None
     image: int
     uv_name: str
+    scalars: dict[str, np.ndarray]
 
 
 def face_count(gltf: Gltf) -> int:
@@ -63,7 +64,9 @@ def primitives(gltf: Gltf) -> Iterator[Primitive]:
             for key in sorted(k for k in attributes if k.startswith("TEXCOORD_")):
                 uv = gltf.accessor(attributes[key]).astype(np.float32)
                 uv_maps[key] = np.stack([uv[:, 0], 1 - uv[:, 1]], 1)
-            yield _coloured(gltf, primitive, Primitive(name, world, faces, uv_maps, None, -1, ""))
+            own = {key: gltf.accessor(attributes[key]) for key in attributes if key.startswith("_")}
+            scalars = {key: values[:, 0].astype(np.float32) for key, values in own.items() if values.shape[1] == 1}
+            yield _coloured(gltf, primitive, Primitive(name, world, faces, uv_maps, None, -1, "", scalars))
 
 
 def _coloured(gltf: Gltf, entry: dict[str, Any], primitive: Primitive) -> Primitive:

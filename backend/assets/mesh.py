@@ -9,9 +9,11 @@ import numpy as np
 class TriangleMesh:
     """A triangle mesh with optional colours and stroke names.
 
-    `vertices` [V,3] float32; `faces` [F,3] int64, counter-clockwise from outside; `colours` [V,3] float32 linear, or None;
+    `vertices` [V,3] float32; `faces` [F,3] int64, counter-clockwise from outside; `colours` [V,3] float32 linear,
+    NaN where nothing says a colour, or None;
     `part` [F] int64 index into `part_names` (named strokes or objects of the file), or None; `uv` [F,3,2] float32 per corner,
-    origin bottom-left, or None; `texture` [H,W,3] uint8 display values, row 0 at the top, or None.
+    origin bottom-left, or None; `texture` [H,W,3] uint8 display values, row 0 at the top, or None; `scalars` name -> [V] float32, the
+    file's own vertex attributes (a keep mask, say).
     """
 
     vertices: np.ndarray
@@ -21,6 +23,7 @@ class TriangleMesh:
     part_names: list[str] = field(default_factory=list)
     uv: np.ndarray | None = None
     texture: np.ndarray | None = None
+    scalars: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass

@@ -80,6 +80,7 @@ def _read_gltf(path: Path) -> TriangleMesh:
     images = {p.image for p in pieces}
     image = images.pop() if len(images) == 1 else -1
     all_uv = all(p.uv_maps for p in pieces)
+    scalars = dict.fromkeys(key for p in pieces for key in p.scalars)
 
     def corner_uv(piece_index: int) -> np.ndarray:
         piece = pieces[piece_index]
@@ -89,11 +90,12 @@ def _read_gltf(path: Path) -> TriangleMesh:
     return TriangleMesh(
         vertices=np.concatenate([p.vertices for p in pieces]),
         faces=np.concatenate([p.faces + start for p, start in zip(pieces, offset[:-1], strict=True)]).astype(np.int64),
-        colours=np.concatenate([np.ones_like(p.vertices) if p.colours is None else p.colours for p in pieces]) if coloured else None,
+        colours=np.concatenate([np.full_like(p.vertices, np.nan) if p.colours is None else p.colours for p in pieces]) if coloured else None,
         part=np.concatenate([np.full(len(p.faces), names.index(p.node)) for p in pieces]).astype(np.int64),
         part_names=names,
         uv=np.concatenate([corner_uv(i) for i in range(len(pieces))]).astype(np.float32) if all_uv else None,
         texture=np.asarray(gltf.image(image)) if image >= 0 else None,
+        scalars={key: np.concatenate([p.scalars.get(key, np.zeros(len(p.vertices), np.float32)) for p in pieces]) for key in scalars},
     )
 
 

@@ -1,27 +1,100 @@
-"""The end of a run: clean, unwrap, bake, measure, write."""
+"""The end of a run: clean, unwrap, bake, draw, write."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
+from backend.appearance.bake import BakedMaps, bake
+from backend.assets.write import write_glb, write_png
+from backend.colour import srgb_to_linear
+from backend.geometry.clean import clean
 from backend.geometry.contract import Mesh
+from backend.geometry.normalise import move
+from backend.geometry.unwrap import unwrap
+from backend.refine.retexture import export_texture
+from backend.refine.studio import Studio
+from backend.refine.subject import Subject
+from backend.render.cameras import Cameras
+from backend.render.sheet import render_sheet, sheet_cameras, tile
+from protocol.job import RefineJob
 
 UNWRAP_MEMORY_BYTES = 4 * 2**30
+SHEET_PX = 160
 
 
 @dataclass
 class Exported:
-    """The finished asset: arrays in the sketch's own coordinates, and where its files lie."""
+    """The finished asset: arrays in the sketch's own coordinates, pictures, and where the files lie."""
 
     vertices: np.ndarray  # [V,3] float32
     faces: np.ndarray  # [F,3] int64
-    uv: np.ndarray  # [V,2], origin bottom-left
-    base_colour: np.ndarray  # [S,S,3] uint8 display
+    uv: np.ndarray  # [V,2], origin bottom-left (texture mode: [F,3,2])
+    base_colour: np.ndarray  # [S,S,3] uint8 display, row 0 at the top
     normal_map: np.ndarray | None  # [S,S,3] uint8, tangent space
-    mesh: Mesh  # in the domain, for measuring and pictures
-    paintable: bool
+    mesh: Mesh  # the final surface in the domain, before clean-up
+    paintable: bool  # whether the unwrap is fit for painting by hand
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)  # row title -> [8,S,S,3] uint8
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def export(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
+    """Clean, unwrapped, baked and drawn; written to `out` unless it is None. Long parts poll `should_stop`."""
+    if subject.polygons is not None:
+        exported = export_texture(subject, job, out)
+    else:
+        exported = _asset(subject, studio, job, out, should_stop)
+    exported.pictures = pictures(subject, studio)
+    if out is not None:
+        sheet = out / "sheet.png"
+        write_png(sheet, tile(list(exported.pictures.items())))
+        exported.files.append(sheet)
+    return exported
+
+
+def _asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
+    fine = subject.still()
+    device = fine.vertices.device
+    cleaned = clean(fine.vertices.cpu().numpy(), fine.faces.cpu().numpy(), job.budget.faces, protect=subject.kept_points())
+    charts = unwrap(
+        cleaned.vertices,
+        cleaned.faces,
+        deadline_s=job.budget.unwrap_s,
+        memory_bytes=UNWRAP_MEMORY_BYTES,
+        texture_px=job.budget.texture_px,
+        should_stop=should_stop,
+    )
+    corners = charts.uv[charts.faces]
+    maps: BakedMaps = bake(
+        torch.from_numpy(cleaned.vertices).to(device),
+        torch.from_numpy(charts.vertex_map[charts.faces]).to(device),
+        torch.from_numpy(corners).to(device),
+        subject.colour,
+        job.budget.texture_px,
+        project_to=(fine.vertices, fine.faces),
+        rasterizer=studio.rasterizer,
+    )
+    placed = move(cleaned.vertices[charts.vertex_map], subject.to_scene)
+    notes = [charts.note] if charts.note else []
+    exported = Exported(placed, charts.faces, charts.uv, maps.base_colour, maps.normal, fine, charts.paintable, notes=notes)
+    if out is not None:
+        path = out / "asset.glb"
+        write_glb(path, placed, charts.faces, charts.uv, maps.base_colour, normal_map=maps.normal)
+        exported.files.append(path)
+    return exported
+
+
+def pictures(subject: Subject, studio: Studio) -> dict[str, np.ndarray]:
+    """Rows of the contact sheet, [8,S,S,3] uint8: the sketch (its colours, or clay), the start, the result, the result as clay."""
+    cameras = sheet_cameras(subject.radius).to(subject.start.vertices.device)
+
+    def row(mesh: Mesh, coloured: bool) -> np.ndarray:
+        return render_sheet(mesh, subject.colour if coloured else None, studio.rasterizer, cameras=cameras, size_px=SHEET_PX)
+
+    result = subject.still()
+    rows = {} if subject.drawn is None else {"sketch": row(subject.drawn, False)}
+    return rows | {"start": row(subject.start, False), "result": row(result, True), "result as clay": row(result, False)}

@@ -7,7 +7,7 @@ from torch import Tensor
 from backend.appearance.start_colours import fit_start_colours
 from backend.appearance.triplane import TriplaneField
 from backend.assets.mesh import PolygonMesh, TriangleMesh
-from backend.assets.polygons import triangulate
+from backend.assets.triangulate import triangulate
 from backend.errors import UserError
 from backend.geometry.contract import Mesh, Surface
 from backend.geometry.dmtet import DMTet
@@ -70,15 +70,16 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
     subject = _subject(job, surface, field, grid.h, matrix, start)
     subject.sketch = sketch_field
     subject.notes += sketch_field.notes
+    subject.drawn = Mesh(torch.from_numpy(points).to(device), torch.from_numpy(sketch.faces).to(device))
     subject.protected = torch.from_numpy(points).to(device)
-    if sketch.colours is not None:
+    if sketch.colours is not None and np.isfinite(sketch.colours).any():
         where, colours = _surface_colours(points, sketch, job.seed)
         subject.start_colours = (where.to(device), colours.to(device))
         fit_start_colours(field, *subject.start_colours, generator=generator(job.seed, "start colours"))
         subject.anchored_steps = -1  # settled once the stages are known
     if mask is not None:
         subject.shown = with_kept_colours(field, grid, mask)
-        subject.kept_share = float((mask >= 1).float().mean())
+        subject.kept = mask
     subject.set_slack = lambda slack: _set_slack(surface, sketch_field, grid.h, slack)
     return subject
 
@@ -152,15 +153,17 @@ def _fit(job: RefineJob, points: np.ndarray, faces: np.ndarray, device: torch.de
 
 
 def _surface_colours(points: np.ndarray, sketch: TriangleMesh, seed: int) -> tuple[Tensor, Tensor]:
-    """Points spread over the sketch by area [S,3] and its colours there [S,3], linear."""
+    """Points spread by area over the parts of the sketch that have a colour [S,3] and the colours there [S,3], linear."""
     assert sketch.colours is not None
-    corners = points[sketch.faces]
+    painted = np.isfinite(sketch.colours).all(-1)[sketch.faces].all(-1)
+    faces = sketch.faces[painted]
+    corners = points[faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     source = np.random.default_rng(seed)
     chosen = source.choice(len(area), 8192, p=area / area.sum())
     weights = source.dirichlet((1.0, 1.0, 1.0), 8192)[..., None]
     where = (corners[chosen] * weights).sum(1)
-    colours = (sketch.colours[sketch.faces[chosen]] * weights).sum(1)
+    colours = (sketch.colours[faces[chosen]] * weights).sum(1)
     return torch.from_numpy(where.astype(np.float32)), torch.from_numpy(colours.astype(np.float32))
 
 

@@ -25,8 +25,8 @@ def read_inputs(job: RefineJob) -> Inputs:
     sketch = read_mesh(path)
     if not job.keep:
         return Inputs(sketch=sketch)
-    if job.keep not in sketch.attributes:
-        known = list(sketch.attributes)
+    if job.keep not in sketch.scalars:
+        known = list(sketch.scalars)
         hint = nearest(job.keep, known) if known else "Export the sketch with its attributes."
         raise UserError(f"The sketch has no vertex attribute '{job.keep}'.", hint)
-    return Inputs(sketch=sketch, keep=sketch.attributes[job.keep].reshape(len(sketch.vertices), -1)[:, 0].clip(0, 1))
+    return Inputs(sketch=sketch, keep=sketch.scalars[job.keep].clip(0, 1))

@@ -11,7 +11,7 @@ from backend.distill import methods
 from backend.distill.contract import Role
 from backend.distill.parameters import parse_parameters
 from backend.distill.prompts import PromptBank
-from backend.errors import Cancelled
+from backend.errors import Cancelled, NumericalError
 from backend.priors.contract import Prior
 from backend.priors.counting import CountingPrior
 from backend.priors.resolve import resolve_prior

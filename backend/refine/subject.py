@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from backend.appearance.triplane import TriplaneField
 from backend.assets.mesh import PolygonMesh
-from backend.assets.polygons import Triangles
+from backend.assets.triangulate import Triangulation
 from backend.colour import linear_to_srgb
 from backend.geometry.contract import Mesh, Surface
 from backend.geometry.normalise import move
@@ -42,9 +42,10 @@ class Subject:
     sketch: SketchField | None = None
     protected: Tensor | None = None  # [S,3] sketch points whose pieces are never floaters
     set_slack: Callable[[float], None] | None = None
-    kept_share: float = 0.0  # of the grid
+    drawn: Mesh | None = None  # the sketch itself, as drawn, in the domain
+    kept: Tensor | None = None  # [N] keep mask on the grid
     polygons: PolygonMesh | None = None  # texture mode
-    triangles: Triangles | None = None  # texture mode: how `polygons` became faces
+    triangles: Triangulation | None = None  # texture mode: how `polygons` became faces
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,6 +86,10 @@ class Subject:
         """The present surface without gradients."""
         mesh = self.surface.extract()
         return mesh._replace(vertices=mesh.vertices.detach())
+
+    def kept_points(self) -> np.ndarray | None:
+        """Sketch points [P,3] whose pieces clean-up never drops: all of them, so that no stroke is lost."""
+        return None if self.protected is None else self.protected.cpu().numpy()
 
     @torch.no_grad()
     def scene_mesh(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,128 @@
+"""The pictures and the table of docs/refinement.md: every example sketch, prompt mode, and what each part of a run adds.
+
+    python benchmarks/gallery.py --write             all of it (about half an hour on two cores)
+    python benchmarks/gallery.py --only flower       one entry, into --out alone
+"""
+
+import argparse
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from backend.refine.control import Control
+from backend.refine.events import Note
+from backend.refine.read_inputs import read_inputs
+from backend.refine.report import write_report
+from backend.refine.run import Result, refine
+from backend.render.sheet import tile
+from protocol.job import RefineJob
+
+ROOT = Path(__file__).parent.parent
+SKETCHES = ROOT / "examples" / "sketches"
+PICTURES = ROOT / "docs" / "pictures"
+PAGE = ROOT / "docs" / "refinement.md"
+
+
+@dataclass
+class Entry:
+    """One run of the gallery: its name in the table, and its job."""
+
+    name: str
+    prompt: str
+    sketch: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def job(self) -> RefineJob:
+        mode = {} if self.sketch else {"mode": "prompt"}
+        return RefineJob(prompt=self.prompt, sketch=str(SKETCHES / self.sketch) if self.sketch else "", preview_every=0, **mode, **self.settings)
+
+
+SHEETS: dict[str, list[Entry]] = {
+    "sketches": [
+        Entry("flower", "a red flower", "flower.glb"),
+        Entry("snowman", "a white snowman", "snowman.glb"),
+        Entry("cactus", "a green cactus", "cactus.glb"),
+        Entry("fish", "an orange fish", "fish.glb"),
+        Entry("mushrooms", "a red mushroom", "mushrooms.glb"),
+        Entry("chair", "a brown chair", "chair.glb"),
+        Entry("mug", "a striped blue mug", "mug.glb"),
+    ],
+    "parts": [
+        Entry("0 steps", "a red flower", "flower.glb", {"steps": 0}),
+        Entry("colour only", "a red flower", "flower.glb", {"preset": "colour"}),
+        Entry("default", "a red flower", "flower.glb"),
+        Entry("blue", "a blue flower", "flower.glb"),
+    ],
+    "prompt": [
+        Entry("vase", "a green vase"),
+        Entry("apple", "a red apple"),
+        Entry("mug", "a blue mug"),
+    ],
+}
+
+
+def run(entry: Entry, out: Path) -> tuple[Result, dict[str, Any]]:
+    """The entry's run, its files and its report."""
+    job = entry.job()
+
+    def listen(event: object) -> None:
+        if isinstance(event, Note):
+            print(f"  {event.level}: {event.text}", flush=True)
+
+    folder = out / entry.name.replace(" ", "_")
+    folder.mkdir(parents=True, exist_ok=True)
+    result = refine(job, read_inputs(job), out=folder, control=Control(), listen=listen)
+    return result, write_report(result, folder)
+
+
+def row(entry: Entry, facts: dict[str, Any]) -> str:
+    """A line of the table; what does not apply is left empty."""
+    shown = []
+    for key in ("recall", "growth", "silhouette_iou", "moved_share", "pieces", "severed", "roughness_ratio"):
+        value = facts.get(key, "")
+        shown.append(f"{value:.3f}" if isinstance(value, float) else str(value))
+    seconds = sum(facts["seconds"].values())
+    return f"| {entry.name} | {entry.prompt} | " + " | ".join(shown) + f" | {seconds:.0f} |"
+
+
+HEAD = (
+    "| run | prompt | recall | growth | silhouette IoU | moved > h/2 | pieces (sketch) | severed strokes | roughness / sketch's | seconds |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--out", type=Path, default=Path("out/gallery"))
+    options.add_argument("--only", help="entries whose name contains this")
+    options.add_argument("--write", action="store_true", help="put pictures and table into docs/")
+    given = options.parse_args()
+    for sheet, entries in SHEETS.items():
+        lines, rows = [], []
+        for entry in entries:
+            if given.only and given.only not in entry.name:
+                continue
+            print(f"{sheet}: {entry.name}", flush=True)
+            result, facts = run(entry, given.out / sheet)
+            assert result.exported is not None
+            drawn = result.exported.pictures
+            lines.append(row(entry, facts))
+            print("  " + lines[-1], flush=True)
+            rows += [(f"{entry.name}: {title}", drawn[title]) for title in ("start", "result", "result as clay")]
+        if not rows:
+            continue
+        picture = Image.fromarray(tile(rows))
+        picture.save(given.out / f"{sheet}.png", optimize=True)
+        if given.write and not given.only:
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            picture.quantize(192).save(PICTURES / f"{sheet}.png", optimize=True)
+            marked = re.compile(rf"(<!-- {sheet} -->\n).*?(\n<!-- end -->)", re.S)
+            text = "\n".join([HEAD, *lines])
+            PAGE.write_text(marked.sub(lambda found, text=text: found.group(1) + text + found.group(2), PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Everything a person can get wrong: one sentence on stderr, a non-zero exit, nothing written, nothing lost."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from typer.testing import CliRunner
+
+from backend.cli.main import app
+from tests.priors.tiny import write_tiny_folder
+
+SKETCHES = Path(__file__).parent.parent.parent / "examples" / "sketches"
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory):
+    return write_tiny_folder(tmp_path_factory.mktemp("prior"))
+
+
+@pytest.fixture
+def ball(tmp_path):
+    path = tmp_path / "ball.ply"
+    trimesh.creation.icosphere(subdivisions=2).export(path)
+    return path
+
+
+def _refused(arguments, code=2):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    said = [line for line in result.stderr.splitlines() if line.startswith("sketchbridge:")]
+    assert len(said) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return said[0]
+
+
+def _ply(path, vertices, faces):
+    lines = ["ply", "format ascii 1.0", f"element vertex {len(vertices)}"]
+    lines += [f"property float {axis}" for axis in "xyz"]
+    lines += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
+    lines += [" ".join(str(x) for x in v) for v in vertices] + [" ".join(str(x) for x in (3, *f)) for f in faces]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+TRIANGLE = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda p: p / "nowhere.glb", "nowhere.glb"),
+        (lambda p: _text(p / "letter.glb", "dear reader"), "letter.glb"),
+        (lambda p: _text(p / "letter.txt", "dear reader"), "letter.txt"),
+        (lambda p: _ply(p / "empty.ply", [], []), "empty"),
+        (lambda p: _ply(p / "points.ply", TRIANGLE, []), "no faces|empty|no triangles"),
+        (lambda p: _ply(p / "nan.ply", [("nan", 0, 0), *TRIANGLE[1:]], [(0, 1, 2)]), "finite|NaN"),
+        (lambda p: _ply(p / "index.ply", TRIANGLE, [(0, 1, 7)]), "7|index|vertex"),
+        (lambda p: _ply(p / "dot.ply", [(1, 1, 1)] * 3, [(0, 1, 2)]), "size|area|point"),
+    ],
+)
+def test_unusable_meshes(tmp_path, prior, make, told):
+    said = _refused(["refine", make(tmp_path), "--prompt", "a mug", "--prior", prior, "--out", tmp_path / "out"])
+    import re
+
+    assert re.search(told, said)
+    assert not list((tmp_path / "out").glob("asset*"))
+
+
+def _text(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_three_million_faces_are_refused_from_the_header(tmp_path, prior):
+    """Only the header and a fraction of the data exist: refused before the data would be missed."""
+    path = tmp_path / "huge.ply"
+    header = "ply\nformat binary_little_endian 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "element face 3000000\nproperty list uchar int vertex_indices\nend_header\n"
+    path.write_bytes(header.encode() + np.zeros(1000, np.uint8).tobytes())
+    assert "2 000 000" in _refused(["refine", path, "--prompt", "a mug", "--prior", prior, "--out", tmp_path / "out"]).replace(",", " ").replace("2000000", "2 000 000").replace("2 million", "2 000 000")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--prompt", "  "], "prompt is empty"),
+        (["--prompt", "a mug", "--method", "sdss"], "Did you mean 'sds'"),
+        (["--prompt", "a mug", "--method", "sds", "--set", "guidence=3"], "Did you mean 'guidance'"),
+        (["--prompt", "a mug", "--method", "sds", "--set", "guidance=high"], "guidance"),
+        (["--prompt", "a mug", "--method", "sds", "--set", "guidance"], "NAME=VALUE"),
+        (["--prompt", "a mug", "--preset", "defalt"], "Did you mean 'default'"),
+        (["--prompt", "a mug", "--mode", "sculpt"], "mode"),
+        (["--prompt", "a mug", "--keep", "_KEEP"], "_KEEP"),
+        (["--prompt", "a mug", "--device", "toaster"], "toaster"),
+        (["--prompt", "a mug", "--rasterizer", "nvdiffrast"], "nvdiffrast"),
+    ],
+)
+def test_unusable_options(tmp_path, ball, prior, arguments, told):
+    assert told in _refused(["refine", ball, "--prior", prior, "--out", tmp_path / "out", *arguments])
+
+
+def test_unwritable_output(tmp_path, ball, prior):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert "file" in _refused(["refine", ball, "--prompt", "a mug", "--prior", prior, "--out", blocked / "out"])
+    assert blocked.read_text() == "in the way"
+
+
+def test_damaged_weights(tmp_path, ball, prior):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(prior, broken)
+    weights = next((broken / "unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:5000])
+    assert "unet" in _refused(["refine", ball, "--prompt", "a mug", "--prior", broken, "--out", tmp_path / "out"], code=3)
+
+
+def test_hub_id_without_network(tmp_path, ball):
+    """In a process of its own: the hub's offline switch is read at import."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    command = [sys.executable, "-m", "backend.cli.main", "refine", str(ball), "--prompt", "a mug", "--prior", "someone/some-model"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out")], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "someone/some-model" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_disk_full_while_writing(tmp_path, ball, prior):
+    """A limit on file sizes stands in for the full disk: the write fails half-way, and what was there before stays."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "asset.glb").write_bytes(b"the asset of yesterday")
+
+    def limit():
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    command = [sys.executable, "-m", "backend.cli.main", "refine", str(ball), "--prompt", "a red mug", "--prior", str(prior), "--steps", "0"]
+    done = subprocess.run([*command, "--out", str(out)], preexec_fn=limit, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (out / "asset.glb").read_bytes() == b"the asset of yesterday"
+    assert not [path for path in out.iterdir() if "partial" in path.name or path.name.endswith(".tmp")]
+
+
+def test_bad_job_files(tmp_path):
+    for text, told in (("{", "JSON"), ("[]", "object"), ('{"prompt": "x", "sed": 1}', "seed")):
+        path = _text(tmp_path / "job.json", text)
+        assert told in _refused(["refine", "--job", path, "--out", tmp_path / "out"])
+
+
+def test_resume_without_a_checkpoint(tmp_path):
+    assert "no checkpoint" in _refused(["refine", "--resume", "--out", tmp_path / "out"])
