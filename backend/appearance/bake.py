@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.colour import linear_to_srgb
 from backend.render.contract import Fragments, Rasterizer
-from backend.render.fragments import fragments, interpolate
+from backend.render.fragments import fragments_at, interpolate
 from backend.render.normals import vertex_normals
 from backend.render.rasterizer import choose_rasterizer
 
@@ -31,7 +31,7 @@ class BakedMaps(NamedTuple):
 def bake(
     vertices: Tensor,  # [V, 3]
     faces: Tensor,  # [F, 3] int64, welded: corners that meet share their vertex
-    uv: Tensor,  # [F, 3, 2] per corner, origin bottom-left, inside 0..1
+    uv: Tensor,  # [F, 3, 2] per corner, origin bottom-left; whole tiles apart is the same place
     field: Callable[[Tensor], Tensor],  # [P, 3] domain units -> [P, 3] linear
     size_px: int,
     *,
@@ -48,7 +48,8 @@ def bake(
     A mesh without faces gives black textures.
     """
     device, side = vertices.device, size_px * supersample
-    texels, count = _rasterise(uv, side, rasterizer or choose_rasterizer("auto", device))
+    chart = _Chart(uv, side, rasterizer or choose_rasterizer("auto", device))
+    count = len(chart.pixel)
     colours = torch.zeros(count, 3, device=device)
     shown = torch.zeros(count, 3, device=device) if project_to is not None else None
     if count:
@@ -57,7 +58,7 @@ def bake(
         tangents = corner_tangents(vertices, faces, uv, low_normals) if finer is not None else None
         for start in range(0, count, POINTS_PER_CHUNK):
             part = slice(start, start + POINTS_PER_CHUNK)
-            at = Fragments(*(value[part] for value in texels))
+            at = chart.fragments(part)
             points = interpolate(vertices, faces, at)
             if finer is not None and shown is not None and tangents is not None:
                 points, wanted = finer.nearest(points)
@@ -65,17 +66,35 @@ def bake(
                 shown[part] = to_tangent_space(wanted, interpolate(low_normals, faces, at), tangent, tangents[1][at.face]).float()
             colours[part] = field(points).float()
 
-    covered = torch.zeros(side * side, dtype=torch.bool, device=device)
-    covered[texels.pixel] = True
-    nearest = _nearest_covered(covered.view(side, side).cpu().numpy())
-    coverage = covered.view(size_px, supersample, size_px, supersample).any(3).any(1).cpu().numpy()
-    linear = _picture(colours, texels.pixel, side, nearest, supersample)
+    covered = np.zeros(side * side, bool)
+    covered[chart.pixel.cpu().numpy()] = True
+    nearest = _nearest_covered(covered.reshape(side, side))
+    coverage = covered.reshape(size_px, supersample, size_px, supersample).any((1, 3))
+    base_colour = _bytes(linear_to_srgb(_picture(colours, chart.pixel, side, nearest, supersample)))
     normal = None
     if shown is not None:
-        mean = _picture(shown, texels.pixel, side, nearest, supersample) if count else np.array([[[0.0, 0.0, 1.0]]])
-        mean = np.broadcast_to(mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-6), (size_px, size_px, 3))
-        normal = _bytes(mean * 0.5 + 0.5)
-    return BakedMaps(_bytes(linear_to_srgb(linear)), coverage, normal)
+        mean = _picture(shown, chart.pixel, side, nearest, supersample)
+        if not count:
+            mean[..., 2] = 1.0
+        normal = _bytes(mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-6) * 0.5 + 0.5)
+    return BakedMaps(base_colour, coverage, normal)
+
+
+class _Chart:
+    """Which face lies on which texel."""
+
+    def __init__(self, uv: Tensor, side: int, rasterizer: Rasterizer) -> None:
+        # Whole tiles away from 0..1 means the same place, since lookups repeat.
+        u, v = (uv - uv.mean(1, keepdim=True).floor()).reshape(-1, 2).unbind(-1)
+        self.clip = torch.stack((2 * u - 1, 1 - 2 * v, torch.zeros_like(u), torch.ones_like(u)), -1)[None]
+        self.faces = torch.arange(len(u), device=uv.device).view(-1, 3)
+        self.size = (side, side)
+        seen = rasterizer.visibility(self.clip, self.faces, self.size).face.view(-1)
+        self.pixel = (seen >= 0).nonzero()[:, 0]
+        self.face = seen[self.pixel]
+
+    def fragments(self, part: slice) -> Fragments:
+        return fragments_at(self.clip, self.faces, self.pixel[part], self.face[part], self.size)
 
 
 class _FineSurface:
@@ -92,15 +111,6 @@ class _FineSurface:
         at = Fragments(found.face, found.face, found.bary.to(self.attributes.dtype), found.distance)
         position, normal = interpolate(self.attributes, self.faces, at).split(3, -1)
         return position, torch.nn.functional.normalize(normal, dim=-1)
-
-
-def _rasterise(uv: Tensor, side: int, rasterizer: Rasterizer) -> tuple[Fragments, int]:
-    """Fragments of the unwrapped faces, one per texel, and how many."""
-    u, v = uv.reshape(-1, 2).unbind(-1)
-    clip = torch.stack((2 * u - 1, 1 - 2 * v, torch.zeros_like(u), torch.ones_like(u)), -1)[None]
-    unwrapped = torch.arange(len(u), device=uv.device).view(-1, 3)
-    found = fragments(clip, unwrapped, rasterizer.visibility(clip, unwrapped, (side, side)).face)
-    return found, len(found.pixel)
 
 
 def _nearest_covered(covered: np.ndarray) -> np.ndarray | None:

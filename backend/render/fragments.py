@@ -10,17 +10,23 @@ OVERSHOOT = 0.01  # rounding may push barycentrics of seen pixels this far outsi
 
 
 def fragments(clip: Tensor, faces: Tensor, face: Tensor) -> Fragments:
-    """Covered pixels of `face` [B, H, W] (-1 = background), with barycentrics from homogeneous edge functions.
+    """Covered pixels of `face` [B, H, W] (-1 = background), with their barycentrics.
 
-    With corners p_i and pixel centre (sx, sy): X_i = x_i - sx w_i, Y_i = y_i - sy w_i, a_0 = X_1 Y_2 - X_2 Y_1 (cyclic),
-    bary = a / sum(a). No division by w, smooth in the positions (J. Blinn, "Calculating screen coverage"; M. Olano and
-    T. Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997).
     One synchronisation on CUDA: the number of covered pixels.
     """
-    height, width = face.shape[1:]
     flat = face.reshape(-1)
     pixel = (flat >= 0).nonzero()[:, 0]
-    seen = flat.index_select(0, pixel)
+    return fragments_at(clip, faces, pixel, flat.index_select(0, pixel), face.shape[1:])
+
+
+def fragments_at(clip: Tensor, faces: Tensor, pixel: Tensor, seen: Tensor, size: tuple[int, int]) -> Fragments:
+    """The faces `seen` [P] at the pixels [P] of pictures of `size`, with barycentrics from homogeneous edge functions.
+
+    With corners p_i and pixel centre (sx, sy): X_i = x_i - sx w_i, Y_i = y_i - sy w_i, a_0 = X_1 Y_2 - X_2 Y_1 (cyclic),
+    bary = a / sum(a). No division by w, smooth in the positions (M. Olano and T. Greer, "Triangle scan conversion using 2D
+    homogeneous coordinates", 1997). No synchronisation.
+    """
+    height, width = size
     view = pixel // (height * width)
     corner = faces.index_select(0, seen) + (view * clip.shape[1])[:, None]
     x, y, z, w = clip.reshape(-1, 4).index_select(0, corner.reshape(-1)).view(-1, 3, 4).unbind(-1)
@@ -31,7 +37,8 @@ def fragments(clip: Tensor, faces: Tensor, face: Tensor) -> Fragments:
     y0, y1, y2 = (y - sy * w).unbind(-1)
     a = torch.stack((x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0), -1)
     total = a.sum(-1, keepdim=True)
-    total = torch.where(total.abs() < SMALLEST_AREA, torch.copysign(total.new_tensor(SMALLEST_AREA), total.detach()), total)
+    smallest = torch.where(total < 0, -SMALLEST_AREA, SMALLEST_AREA)
+    total = torch.where(total.abs() < SMALLEST_AREA, smallest, total)
     bary = (a / total).clamp(-OVERSHOOT, 1 + OVERSHOOT)
     bary = bary / bary.sum(-1, keepdim=True)
     with torch.no_grad():

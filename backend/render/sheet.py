@@ -17,7 +17,7 @@ from .shading import ColourFunction, albedo, camera_lights, lambert, textureless
 SHEET_AZIMUTH_DEG = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0, 30.0, 30.0)
 SHEET_ELEVATION_DEG = (15.0, 15.0, 15.0, 15.0, 15.0, 15.0, 70.0, -30.0)
 LIGHT_OFFSET = (1.6, 2.0, 3.2)  # right, up, towards the viewer
-AMBIENT, KEY = 0.45, 0.6
+AMBIENT, KEY = 0.35, 0.7
 
 
 def sheet_cameras(radius: float, device: torch.device | str = "cpu") -> Cameras:

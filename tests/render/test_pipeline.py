@@ -1,10 +1,12 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.geometry.contract import Mesh
 from backend.render.cameras import clip, orbit
 from backend.render.pipeline import detach, prepare, shade_and_blend, stack
 from backend.render.rasterizer import TorchRasterizer, choose_rasterizer
+from backend.render.shading import lambert, unlit
 
 from .shapes import flat_clip, mesh_of, rig, sphere, torus
 
@@ -137,3 +139,37 @@ def test_the_mask_of_culled_faces_reaches_prepare():
     raster = prepare(RASTERIZER.kernels(), inside_out, points, (32, 32), cull=True)
     view = cameras.camera_to_world[0, :3, 2]
     assert ((raster.points @ view) < 0.3).all()  # only the far half is left
+
+
+class HostReads(TorchDispatchMode):
+    """Names of the operators called whose result the host must wait for on CUDA."""
+
+    WAITING = ("nonzero", "_local_scalar_dense", "unique", "masked_select", "repeat_interleave.Tensor", "index.Tensor", "bincount", "equal")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, operator, types, arguments=(), keywords=None):
+        name = operator.name().removeprefix("aten::")
+        if any(name.startswith(waiting) for waiting in self.WAITING):
+            self.seen.append(name)
+        return operator(*arguments, **(keywords or {}))
+
+
+@pytest.mark.skipif(RASTERIZER.name != "warp", reason="counted for the kernels")
+def test_the_number_of_synchronisations_is_as_stated():
+    mesh, cameras = torus(), rig(2)
+    vertices = mesh.vertices.clone().requires_grad_()
+    lamp = lambert(by_points, unlit(2), (32, 32))
+    points = clip(cameras, vertices)
+    with HostReads() as preparing:
+        raster = RASTERIZER.prepare(mesh._replace(vertices=vertices), points, (32, 32))
+    assert preparing.seen == ["nonzero", "nonzero"]
+    with HostReads() as shading:
+        shade_and_blend(stack([raster]), lamp, torch.zeros(2, 3)).sum().backward()
+    assert shading.seen == []
+
+
+def by_points(points):
+    return 0.5 + 0.4 * torch.sin(4 * points)

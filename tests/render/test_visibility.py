@@ -67,10 +67,8 @@ def test_orientation_the_nearer_triangle_in_the_upper_left_wins(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("px", [64, 512, 1024])
+@pytest.mark.parametrize("px", [64, 512])
 def test_no_hole_on_the_diagonal(backend, px):
-    if backend.name == "torch" and px > 512:
-        pytest.skip("slow twin")
     square = flat_clip([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)])
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
     assert (backend.visibility(square, faces, (px, px)).face >= 0).all()
