@@ -9,15 +9,12 @@ import torch
 
 from backend.appearance.bake import BakedMaps, bake
 from backend.assets.write import write_glb, write_png
-from backend.colour import srgb_to_linear
 from backend.geometry.clean import clean
 from backend.geometry.contract import Mesh
 from backend.geometry.normalise import move
 from backend.geometry.unwrap import unwrap
-from backend.refine.retexture import export_texture
 from backend.refine.studio import Studio
 from backend.refine.subject import Subject
-from backend.render.cameras import Cameras
 from backend.render.sheet import render_sheet, sheet_cameras, tile
 from protocol.job import RefineJob
 
@@ -35,6 +32,7 @@ class Exported:
     base_colour: np.ndarray  # [S,S,3] uint8 display, row 0 at the top
     normal_map: np.ndarray | None  # [S,S,3] uint8, tangent space
     mesh: Mesh  # the final surface in the domain, before clean-up
+    welded: np.ndarray  # [F,3] int64, the faces with seams closed
     paintable: bool  # whether the unwrap is fit for painting by hand
     pictures: dict[str, np.ndarray] = field(default_factory=dict)  # row title -> [8,S,S,3] uint8
     files: list[Path] = field(default_factory=list)
@@ -45,6 +43,8 @@ class Exported:
 def export(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
     """Clean, unwrapped, baked and drawn; written to `out` unless it is None. Long parts poll `should_stop`."""
     if subject.polygons is not None:
+        from backend.refine.retexture import export_texture
+
         exported = export_texture(subject, job, out)
     else:
         exported = _asset(subject, studio, job, out, should_stop)
@@ -79,8 +79,8 @@ def _asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, s
         rasterizer=studio.rasterizer,
     )
     placed = move(cleaned.vertices[charts.vertex_map], subject.to_scene)
-    notes = [charts.note] if charts.note else []
-    exported = Exported(placed, charts.faces, charts.uv, maps.base_colour, maps.normal, fine, charts.paintable, notes=notes)
+    notes = [*cleaned.notes, *([charts.note] if charts.note else [])]
+    exported = Exported(placed, charts.faces, charts.uv, maps.base_colour, maps.normal, fine, cleaned.faces, charts.paintable, notes=notes)
     if out is not None:
         path = out / "asset.glb"
         write_glb(path, placed, charts.faces, charts.uv, maps.base_colour, normal_map=maps.normal)

@@ -11,6 +11,7 @@ from backend.assets.triangulate import triangulate
 from backend.errors import UserError
 from backend.geometry.contract import Mesh, Surface
 from backend.geometry.dmtet import DMTet
+from backend.geometry.fidelity import FidelityMeter, tolerance
 from backend.geometry.fixed_mesh import FixedMesh
 from backend.geometry.kuhn import KuhnGrid
 from backend.geometry.normalise import fit_domain, move
@@ -42,13 +43,14 @@ def prepare(job: RefineJob, inputs: Inputs, device: torch.device) -> Subject:
     return _from_sketch(job, inputs.sketch, inputs.keep, device)
 
 
-def shape_bound(radius: Tensor, h: float, slack: float) -> Tensor:
-    """Largest change of the signed distance [N]: what recall tolerates, so no stroke can be lost by it.
+def shape_bound(sketch: SketchField, h: float, slack: float) -> Tensor:
+    """Largest change of the signed distance [N]: what recall tolerates, so that no stroke can be lost by it.
 
-    The lesser of 1.5 cells and a third of the local stroke radius, plus slack radii, and never more than half the radius: the
-    centreline of a stroke of radius r has distance -r and stays inside.
+    Never more than half the local stroke radius: the centreline of a stroke of radius r has distance -r and stays inside.
     """
-    return torch.minimum(torch.minimum(torch.full_like(radius, 1.5 * h), radius / 3) + slack * radius, radius / 2)
+    radius = sketch.radius
+    allowed = torch.from_numpy(tolerance(radius.cpu().numpy(), h, slack)).to(radius)
+    return torch.minimum(allowed, radius / 2)
 
 
 def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, device: torch.device) -> Subject:
@@ -60,7 +62,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
         grid,
         sketch_field.sdf,
         keep=mask,
-        bound=shape_bound(sketch_field.radius, grid.h, job.slack),
+        bound=shape_bound(sketch_field, grid.h, job.slack),
         lattice=2 if grid.n % 2 == 0 else 1,
     )
     start = _detached(surface)
@@ -69,6 +71,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
     field = _new_field(job, device)
     subject = _subject(job, surface, field, grid.h, matrix, start)
     subject.sketch = sketch_field
+    subject.meter = FidelityMeter(sketch_field, grid, slack=job.slack, seed=job.seed)
     subject.notes += sketch_field.notes
     subject.drawn = Mesh(torch.from_numpy(points).to(device), torch.from_numpy(sketch.faces).to(device))
     subject.protected = torch.from_numpy(points).to(device)
@@ -171,4 +174,4 @@ def _set_slack(surface: DMTet, sketch: SketchField, h: float, slack: float) -> N
     """New freedom from here on: the present shape becomes the rest shape, and what was used up counts (refinement.md 6)."""
     surface.rebase()
     used = (surface.field().detach() - sketch.sdf).abs()
-    surface.bound = (shape_bound(sketch.radius, h, slack) - used).clamp_min(0.0)
+    surface.bound = (shape_bound(sketch, h, slack) - used).clamp_min(0.0)

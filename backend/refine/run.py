@@ -25,6 +25,7 @@ from backend.refine.export import Exported, export
 from backend.refine.guard import settle_shape
 from backend.refine.inputs import Inputs
 from backend.refine.prepare import prepare
+from backend.refine.report import measure
 from backend.refine.resolve import resolve
 from backend.refine.studio import Studio
 from backend.refine.warm_start import warm_start
@@ -46,10 +47,15 @@ class Result:
     """What a run ended with. `outcome`: "done", "finished early" (asked to stop, exported all the same) or "paused" (checkpoint only)."""
 
     outcome: str
-    job: RefineJob
+    asked: RefineJob
+    job: RefineJob  # resolved: every stage and parameter written out
     journal: tuple[JournalEntry, ...]
     steps_done: int
+    rows: int  # of the denoiser
+    device: str
+    prior: dict[str, str]
     exported: Exported | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -153,7 +159,7 @@ class _Run:
                     descent_state = None
                 stopped, steered = self._steps(stage_index, stage, descent, first)
                 if not stopped and not steered and descent.moves_shape:
-                    for note in settle_shape(self.subject, self.job.slack):
+                    for note in settle_shape(self.subject):
                         self._note(note)
             if stopped:
                 return stopped
@@ -287,7 +293,8 @@ class _Run:
             exported = export(self.subject, self.studio, self.job, self.out, lambda: self.control.stop == "discard")
             for note in exported.notes:
                 self._note(note)
-        result = self._result(outcome, exported)
+        with self._phase("measure"):
+            result = self._result(outcome, exported)
         if self.out is not None and outcome == "done":
             (self.out / CHECKPOINT).unlink(missing_ok=True)
         total = sum(stage.steps for stage in self.stages)
@@ -297,7 +304,12 @@ class _Run:
 
     def _result(self, outcome: str, exported: Exported | None) -> Result:
         job = msgspec.structs.replace(self.job, stages=tuple(self.stages))
-        return Result(outcome, job, tuple(self.journal), self.done, exported, self.seconds, self.notes)
+        prior = {"name": self.prior.card.name, "licence": self.prior.card.licence, "weights": self.prior.fingerprint()}
+        facts = measure(self.subject, self.studio.rasterizer, exported) if exported is not None else {}
+        return Result(
+            outcome, self.asked, job, tuple(self.journal), self.done, self.prior.rows, str(self.device), prior, exported, facts,
+            self.seconds, self.notes,
+        )  # fmt: skip
 
     def _phase(self, name: str) -> "_Phase":
         return _Phase(self.seconds, name)

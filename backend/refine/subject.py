@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from backend.assets.mesh import PolygonMesh
 from backend.assets.triangulate import Triangulation
 from backend.colour import linear_to_srgb
 from backend.geometry.contract import Mesh, Surface
+from backend.geometry.fidelity import Fidelity, FidelityMeter
 from backend.geometry.normalise import move
 from backend.geometry.sketch_sdf import SketchField
 
@@ -42,6 +44,7 @@ class Subject:
     sketch: SketchField | None = None
     protected: Tensor | None = None  # [S,3] sketch points whose pieces are never floaters
     set_slack: Callable[[float], None] | None = None
+    meter: FidelityMeter | None = None  # compares with the sketch
     drawn: Mesh | None = None  # the sketch itself, as drawn, in the domain
     kept: Tensor | None = None  # [N] keep mask on the grid
     polygons: PolygonMesh | None = None  # texture mode
@@ -52,6 +55,12 @@ class Subject:
         device = self.start.vertices.device
         self.mean_colour = torch.full((3,), -1.0, device=device)  # display; -1: nothing seen yet, close to no background
         self.average: dict[str, Tensor] = {}
+
+    @cached_property
+    def at_start(self) -> Fidelity:
+        """The start surface against the sketch: what a grid cannot hold is nobody's fault later."""
+        assert self.meter is not None
+        return self.meter.measure(self.start)
 
     def colour(self, points: Tensor) -> Tensor:
         """[P,3] points in domain units -> [P,3] linear colours as shown."""

@@ -1,0 +1,78 @@
+"""What came of a run, as one JSON file: enough to repeat it, and how well the result keeps to the sketch."""
+
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backend.errors import ResourceError
+from backend.geometry.clean import is_watertight
+from backend.refine.subject import Subject
+from backend.render.rasterizer import TensorPipeline
+from backend.render.silhouette import silhouette_iou
+
+if TYPE_CHECKING:
+    from backend.refine.export import Exported
+    from backend.refine.run import Result
+
+PACKAGES = ("sketchbridge", "torch", "diffusers", "transformers", "warp-lang", "numpy", "trimesh", "manifold3d", "xatlas")
+
+
+def measure(subject: Subject, rasterizer: TensorPipeline, exported: "Exported") -> dict[str, Any]:
+    """Facts about the finished asset: recall, growth, moved share, pieces, severed strokes, roughness, silhouette IoU, size."""
+    facts: dict[str, Any] = {
+        "vertices": len(exported.vertices),
+        "faces": len(exported.faces),
+        "paintable": exported.paintable,
+        "watertight": bool(is_watertight(exported.welded, int(exported.welded.max(initial=-1)) + 1)),
+    }
+    if subject.meter is None:
+        return facts
+    now = subject.meter.measure(exported.mesh)
+    return facts | {
+        "recall": now.recall,
+        "recall_by_stroke": [round(share, 4) for share in now.stroke_recall],
+        "growth": now.growth,
+        "moved_share": now.moved,
+        "pieces": now.result_pieces,
+        "sketch_pieces": now.sketch_pieces,
+        "severed": len(set(now.severed) - set(subject.at_start.severed)),
+        "parted": len(set(now.parted) - set(subject.at_start.parted)),
+        "roughness": now.roughness,
+        "sketch_roughness": now.sketch_roughness,
+        "silhouette_iou": silhouette_iou(subject.start, exported.mesh, rasterizer),
+    }
+
+
+def report(result: "Result") -> dict[str, Any]:
+    """The report as plain data; `job` and `journal` together repeat the run."""
+    return {
+        "outcome": result.outcome,
+        "job": msgspec.to_builtins(result.asked),
+        "resolved": msgspec.to_builtins(result.job),
+        "journal": msgspec.to_builtins(result.journal),
+        "steps": result.steps_done,
+        "prior": result.prior,
+        "device": result.device,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "seconds": result.seconds,
+        "denoiser_rows": result.rows,
+        **result.facts,
+        "notes": result.notes,
+    }
+
+
+def write_report(result: "Result", out: Path) -> Path:
+    """`out/report.json`, whole or not at all. Errors: ResourceError where the disk refuses."""
+    path = out / "report.json"
+    temporary = out / ".report.partial"
+    try:
+        temporary.write_text(json.dumps(report(result), indent=2) + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResourceError(f"The report could not be written to '{path}': {error.strerror}.", "Free some space and run again.") from None
+    return path
