@@ -1,25 +1,29 @@
-"""Files that are there whole or not at all."""
+"""Files that are either whole or not there."""
 
+import contextlib
 import os
 from pathlib import Path
 
 from backend.errors import ResourceError
 
 
-def replace_file(path: Path | str, data: bytes) -> Path:
-    """Write `data` beside `path`, sync it, rename it: what was there before stands until the new file is complete.
+def write_bytes(path: Path | str, data: bytes) -> Path:
+    """Put `data` at `path` in one step: written beside it under a temporary name, synced, renamed. Folders are made as needed.
 
-    Raises ResourceError, with nothing left behind, where the disk is full or the place cannot be written.
+    Raises ResourceError if the disk is full or the place cannot be written; an older file at `path` is then as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(temporary, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"{path.name} could not be written to {path.parent}: {error.strerror}.", "Free some space or choose another folder.") from error
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        sentence = f"{path} could not be written ({len(data):,} bytes): {error.strerror or error}."
+        raise ResourceError(sentence, "Free some space or name another place.") from error
     return path

@@ -76,6 +76,7 @@ def _read_gltf(path: Path) -> TriangleMesh:
     offset = np.cumsum([0] + [len(p.vertices) for p in pieces])
     for p in pieces:  # before the parts are joined, where a wrong index would point into a neighbour
         check_mesh_indices(p.faces, len(p.vertices), path.name)
+    colours = [np.ones_like(p.vertices) if p.colours is None else p.colours for p in pieces]
     coloured = any(p.colours is not None for p in pieces)
     images = {p.image for p in pieces}
     image = images.pop() if len(images) == 1 else -1

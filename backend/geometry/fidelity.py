@@ -18,11 +18,11 @@ from backend.geometry.sampling import at_points, sample_surface
 from backend.geometry.shape_terms import normal_consistency
 from backend.geometry.sketch_sdf import SketchField
 
-SAMPLES = 16_000
+SAMPLES = 10_000
 SAMPLES_PER_STROKE = 150
 MISSING_SHARE = 0.25
 """A stroke is broken where less than this share of its middle, within one radius, is inside the result."""
-MIDDLE_POINTS = 400
+MIDDLE_POINTS = 600
 NOISE_SHARE = 0.1
 """Of a stroke's middle: less than this in a second piece is not a break."""
 
@@ -79,13 +79,15 @@ class FidelityMeter:
             for side in sides:
                 points.append(found.points + side * sketch.swell[k] * found.normals)
             inwards = 0.0 if sketch.flat[k] else own - sketch.swell[k]
-            middle.append(found.points - np.atleast_1d(inwards)[:, None] * found.normals)
+            # Few: the middle of a blob is one place, as far as can be from everything that is searched.
+            few = slice(None, None, -(-len(own) // MIDDLE_POINTS))
+            middle.append((found.points - np.atleast_1d(inwards)[:, None] * found.normals)[few])
             repeats = len(sides)
             stroke.append(np.full(repeats * len(own), k))
             radius.append(np.tile(own, repeats))
             slack_at.append(np.tile((vertex_slack[corner] * found.bary).sum(1), repeats))
-            middle_stroke.append(np.full(len(own), k))
-            middle_radius.append(own)
+            middle_stroke.append(np.full(len(own[few]), k))
+            middle_radius.append(own[few])
         surface, centre = np.concatenate(points), np.concatenate(middle)
         radii, centre_radii = np.concatenate(radius), np.concatenate(middle_radius)
 
@@ -152,12 +154,10 @@ class FidelityMeter:
         if not own.any():
             return False
         points, within, radius = self._middle[own], inside[own], self._middle_radius[own]
-        step = -(-len(points) // MIDDLE_POINTS)  # neighbourhoods of a blob hold all of its points
-        points, within, radius, label = points[::step], within[::step], radius[::step], piece[own][::step]
         around = cKDTree(points).query_ball_point(points, np.maximum(radius, self._grid.h / 2))
         if min(within[n].mean() for n in around) < MISSING_SHARE:
             return True
-        pieces = np.bincount(label[within & (label >= 0)])
+        pieces = np.bincount(piece[own][within & (piece[own] >= 0)])
         return len(pieces) > 0 and int((pieces >= NOISE_SHARE * pieces.sum()).sum()) > 1
 
     def _parted(self, middle_piece: np.ndarray) -> list[int]:
