@@ -60,7 +60,7 @@ def encode_pool(vae: AutoencoderKL, tokenizer: CLIPTokenizer, pool: Pool, path: 
         parts.append((mean * vae.config.scaling_factor).half().cpu())
         if start % 2560 == 0:
             report("encode", start / pool.facts.count, "")
-    latents = torch.cat(parts)
+    latents = torch.cat(parts).contiguous()  # as it will be read back: another memory layout rounds differently
     path.parent.mkdir(parents=True, exist_ok=True)
     facts.unlink(missing_ok=True)
     np.save(path, latents.numpy())
