@@ -76,7 +76,7 @@ def _read_gltf(path: Path) -> TriangleMesh:
     offset = np.cumsum([0] + [len(p.vertices) for p in pieces])
     for p in pieces:  # before the parts are joined, where a wrong index would point into a neighbour
         check_mesh_indices(p.faces, len(p.vertices), path.name)
-    colours = [np.ones_like(p.vertices) if p.colours is None else p.colours for p in pieces]
+    colours = [np.full_like(p.vertices, np.nan) if p.colours is None else p.colours for p in pieces]
     coloured = any(p.colours is not None for p in pieces)
     images = {p.image for p in pieces}
     image = images.pop() if len(images) == 1 else -1
@@ -91,7 +91,7 @@ def _read_gltf(path: Path) -> TriangleMesh:
     return TriangleMesh(
         vertices=np.concatenate([p.vertices for p in pieces]),
         faces=np.concatenate([p.faces + start for p, start in zip(pieces, offset[:-1], strict=True)]).astype(np.int64),
-        colours=np.concatenate([np.full_like(p.vertices, np.nan) if p.colours is None else p.colours for p in pieces]) if coloured else None,
+        colours=np.concatenate(colours) if coloured else None,
         part=np.concatenate([np.full(len(p.faces), names.index(p.node)) for p in pieces]).astype(np.int64),
         part_names=names,
         uv=np.concatenate([corner_uv(i) for i in range(len(pieces))]).astype(np.float32) if all_uv else None,
@@ -154,23 +154,26 @@ def _obj_colours(
     material: np.ndarray,
     pictures: list[tuple[ObjMaterial | None, np.ndarray | None]],
 ) -> np.ndarray | None:
-    """Vertex colours where written (display values), else the mean over the corners of material colour x picture."""
+    """Vertex colours where written (display values), else the mean over the corners of material colour x picture, NaN where unknown."""
     if obj.colours is not None:
         shown = obj.colours / 255 if obj.colours.max(initial=0) > 1 else obj.colours
         return np.asarray(srgb_to_linear(shown), dtype=np.float32)
     if not any(known for known, _ in pictures):
         return None
     corner = np.ones((len(faces), 3, 3), dtype=np.float32)
+    said = np.zeros(len(faces), dtype=bool)
     for index, (known, pixels) in enumerate(pictures):
         of_it = np.flatnonzero(material == index)
         if known is None or len(of_it) == 0:
             continue
+        said[of_it] = True
         corner[of_it] = np.clip(known.diffuse, 0, 1)
         if pixels is not None and uv is not None:
             corner[of_it] *= sample_linear(pixels, uv[of_it].reshape(-1, 2)).reshape(-1, 3, 3)
-    uses = np.maximum(np.bincount(faces.ravel(), minlength=len(obj.vertices)), 1)[:, None]
-    total = np.stack([np.bincount(faces.ravel(), corner[:, :, c].ravel(), len(obj.vertices)) for c in range(3)], 1)
-    return (total / uses).astype(np.float32)
+    vertex = faces[said].ravel()
+    uses = np.bincount(vertex, minlength=len(obj.vertices))[:, None]
+    total = np.stack([np.bincount(vertex, corner[said][:, :, c].ravel(), len(obj.vertices)) for c in range(3)], 1)
+    return np.where(uses > 0, total / np.maximum(uses, 1), np.nan).astype(np.float32)
 
 
 def _read_scan(path: Path) -> TriangleMesh:

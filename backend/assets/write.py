@@ -13,6 +13,8 @@ from backend.assets.atomic import write_bytes
 from backend.assets.axes import to_gltf
 from backend.colour import linear_to_srgb
 
+ROUGHNESS = 0.8
+
 
 @dataclass
 class TexturedPart:
@@ -28,7 +30,7 @@ class TexturedPart:
     base_colour: np.ndarray
     normals: np.ndarray | None = None
     normal_map: np.ndarray | None = None
-    roughness: float = 0.5
+    roughness: float = ROUGHNESS
     metallic: float = 0.0
     name: str = "asset"
 
@@ -42,7 +44,7 @@ def write_glb(
     *,
     normals: np.ndarray | None = None,
     normal_map: np.ndarray | None = None,
-    roughness: float = 0.5,
+    roughness: float = ROUGHNESS,
     metallic: float = 0.0,
     name: str = "asset",
 ) -> Path:

@@ -72,7 +72,8 @@ class FidelityMeter:
         order = np.argsort(strokes.component, kind="stable")
         for k, member in enumerate(np.split(order, np.cumsum(np.bincount(strokes.component))[:-1])):
             faces = strokes.faces[member]
-            found = sample_surface(strokes.vertices, faces, max(SAMPLES_PER_STROKE, int(SAMPLES * area[member].sum() / area.sum())), seed + k)
+            wanted = max(SAMPLES_PER_STROKE, int(SAMPLES * area[member].sum() / area.sum()))
+            found = sample_surface(strokes.vertices, faces, wanted, seed + k)
             corner = faces[found.face]
             own = (radius_at[corner] * found.bary).sum(1)
             sides = (1.0, -1.0) if sketch.flat[k] else (1.0,)
