@@ -6,6 +6,7 @@ from backend.errors import UserError
 from backend.priors.card import PriorCard
 from backend.priors.counting import CountingPrior
 from backend.priors.mixture import GaussianMixturePrior
+from backend.priors.resolve import resolve_prior
 
 CARD = PriorCard(
     target_suffix=", sharp",
@@ -110,3 +111,14 @@ def test_words_can_be_left_out():
         bank.conditions(["back view"])
     with pytest.raises(ValueError, match="was not embedded"):
         bank.conditions(["front view"], [True])
+
+
+@pytest.mark.disable_socket
+def test_the_starter_reads_every_text_of_its_own_examples_to_the_end():
+    prior = resolve_prior("starter")
+    for prompt in prior.card.example_prompts:
+        for role in ("target", "source", "negative"):
+            for clay in (False, True):
+                text = role_text(role, prompt, prior.card, view_word="overhead view", clay=clay)
+                assert prior.dropped_words(text) == [], text
+                assert prior.unknown_words(text) == [], text

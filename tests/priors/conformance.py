@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.priors.contract import Condition, Prior
 
 
 def check_prior(prior: Prior, prompts: tuple[str, str]) -> None:
     """`prompts` are two that the prior tells apart; it must know "" as well."""
-    for check in (_coefficients, _predictions, _rows_are_independent, _embeddings, _pictures, _fingerprint):
+    for check in (_coefficients, _predictions, _rows_are_independent, _no_synchronisation, _embeddings, _pictures, _fingerprint):
         check(prior, prompts)
 
 
@@ -52,6 +53,26 @@ def _rows_are_independent(prior, prompts):
     for row in range(3):
         one = prior.predict_noise(z[row : row + 1], t[row : row + 1], condition.rows(torch.tensor([row], device=prior.device)))
         torch.testing.assert_close(together[row : row + 1], one, atol=2e-5, rtol=1e-4)
+
+
+class _NoReadBack(TorchDispatchMode):
+    """Fails on operations that wait for a device: reading a value, or a result whose size depends on values."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        waits = name in ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal") or name.startswith("unique")
+        assert not waits, f"{name} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+def _no_synchronisation(prior, prompts):
+    z, t, condition = _latents(prior, 2), torch.tensor([10, 500]), prior.embed(prompts)
+    channels = 3 if prior.latent_shape[1] != prior.image_size_px else prior.latent_shape[0]
+    rgb = torch.rand(1, channels, prior.image_size_px, prior.image_size_px, device=prior.device)
+    with _NoReadBack():
+        prior.coefficients(t)
+        prior.predict_noise(z, t, condition)
+        prior.encode(rgb)
 
 
 def _embeddings(prior, prompts):

@@ -46,9 +46,17 @@ def test_twenty_ddim_steps_equal_the_pipeline_of_a_v_model(velocity_folder):
 
 
 @pytest.mark.disable_socket
-@pytest.mark.skipif(not (STARTER / "model_index.json").exists(), reason="the starter's weights are not in this checkout yet")
 def test_twenty_ddim_steps_equal_the_pipeline_of_the_starter():
+    assert (STARTER / "model_index.json").exists(), "the shipped prior is missing from the checkout"
     assert_pipeline_agrees(STARTER, "a red mug")
+
+
+@pytest.mark.disable_socket
+def test_the_starter_says_what_it_cannot_read():
+    prior = resolve_prior("starter")
+    assert prior.unknown_words("a red zebra, front view") == ["zebra"]
+    assert prior.dropped_words("a red mug") == []
+    assert prior.dropped_words(" ".join(["red"] * 200))
 
 
 def test_sizes_come_from_the_configuration(prior):
