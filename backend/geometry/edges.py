@@ -13,8 +13,7 @@ def edge_table(faces: Tensor, vertex_count: int) -> EdgeTable:
     """
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype != torch.int64:
         raise ValueError(f"faces must be [F,3] int64, got {list(faces.shape)} {faces.dtype}")
-    a, b, c = faces.unbind(1)
-    start, end, third = torch.cat([a, b, c]), torch.cat([b, c, a]), torch.cat([c, a, b])
+    start, end, third = (faces.roll(-corner, 1).reshape(-1) for corner in range(3))  # face by face
     key = torch.minimum(start, end) * vertex_count + torch.maximum(start, end)
     key, order = torch.sort(key, stable=True)
     third = third[order]
