@@ -15,7 +15,7 @@ from PIL import Image
 from backend.refine.control import Control
 from backend.refine.events import Note
 from backend.refine.read_inputs import read_inputs
-from backend.refine.report import write_report
+from backend.refine.report import report, write_report
 from backend.refine.run import Result, refine
 from backend.render.sheet import tile
 from protocol.job import RefineJob
@@ -36,8 +36,8 @@ class Entry:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def job(self) -> RefineJob:
-        mode = {} if self.sketch else {"mode": "prompt"}
-        return RefineJob(prompt=self.prompt, sketch=str(SKETCHES / self.sketch) if self.sketch else "", preview_every=0, **mode, **self.settings)
+        source = {"sketch": str(SKETCHES / self.sketch)} if self.sketch else {"mode": "prompt"}
+        return RefineJob(prompt=self.prompt, preview_every=0, **source, **self.settings)
 
 
 SHEETS: dict[str, list[Entry]] = {
@@ -75,21 +75,22 @@ def run(entry: Entry, out: Path) -> tuple[Result, dict[str, Any]]:
     folder = out / entry.name.replace(" ", "_")
     folder.mkdir(parents=True, exist_ok=True)
     result = refine(job, read_inputs(job), out=folder, control=Control(), listen=listen)
-    return result, write_report(result, folder)
+    write_report(result, folder)
+    return result, report(result)
 
 
 def row(entry: Entry, facts: dict[str, Any]) -> str:
     """A line of the table; what does not apply is left empty."""
-    shown = []
-    for key in ("recall", "growth", "silhouette_iou", "moved_share", "pieces", "severed", "roughness_ratio"):
-        value = facts.get(key, "")
-        shown.append(f"{value:.3f}" if isinstance(value, float) else str(value))
+    shown = [f"{facts[key]:.3f}" if key in facts else "" for key in ("recall", "growth", "silhouette_iou", "moved_share")]
+    pairs = (("pieces", "sketch_pieces", "d"), ("roughness", "sketch_roughness", ".3f"))
+    pieces, rough = (f"{facts[a]:{form}} ({facts[b]:{form}})" if a in facts else "" for a, b, form in pairs)
+    shown += [pieces, str(facts.get("severed", "")), rough]
     seconds = sum(facts["seconds"].values())
     return f"| {entry.name} | {entry.prompt} | " + " | ".join(shown) + f" | {seconds:.0f} |"
 
 
 HEAD = (
-    "| run | prompt | recall | growth | silhouette IoU | moved > h/2 | pieces (sketch) | severed strokes | roughness / sketch's | seconds |\n"
+    "| run | prompt | recall | growth | silhouette IoU | moved > h/2 | pieces (sketch) | severed | roughness (sketch) | seconds |\n"
     "|---|---|---|---|---|---|---|---|---|---|"
 )
 

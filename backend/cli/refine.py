@@ -29,7 +29,7 @@ def refine_command(
     texture: Annotated[int, typer.Option(min=64, max=8192, help="Side of the texture in pixels.")] = 1024,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     rasterizer: Annotated[str, typer.Option(help="auto, warp or torch.")] = "auto",
-    job_file: Annotated[Path | None, typer.Option("--job", help="A job as JSON, or the report.json of a run; replaces the other options.")] = None,
+    job_file: Annotated[Path | None, typer.Option("--job", help="Job (or report.json of a run) instead of the other options.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a progress bar.")] = False,
 ) -> None:
@@ -79,7 +79,7 @@ def refine_command(
             result = refine(job, inputs, out=out, control=control, listen=listener, resume=resume)
     finally:
         signal.signal(signal.SIGINT, previous)
-    files = write_report(result, out)
+    files = [] if result.exported is None else [*result.exported.files, write_report(result, out)]
     listener.finish(result, files)
     if result.outcome != "done":
         raise typer.Exit(130)

@@ -1,13 +1,13 @@
 """A run on disk: what continues it bit for bit on one CPU. Written to a temporary name, synced, renamed."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from backend.errors import ResourceError, UserError
+from backend.assets.atomic import write_bytes
+from backend.errors import UserError
 
 VERSION = 1
 
@@ -16,16 +16,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Replace the checkpoint at `path`. Errors: ResourceError where the disk refuses; the old checkpoint then still stands."""
     buffer = io.BytesIO()
     torch.save({"version": VERSION, **state}, buffer)
-    temporary = path.with_suffix(".partial")
-    try:
-        with open(temporary, "wb") as handle:
-            handle.write(buffer.getbuffer())
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"The checkpoint could not be written to '{path}': {error.strerror}.", "Free some space and resume.") from None
+    write_bytes(path, buffer.getvalue())
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

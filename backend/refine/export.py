@@ -40,23 +40,8 @@ class Exported:
 
 
 @torch.no_grad()
-def export(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
-    """Clean, unwrapped, baked and drawn; written to `out` unless it is None. Long parts poll `should_stop`."""
-    if subject.polygons is not None:
-        from backend.refine.retexture import export_texture
-
-        exported = export_texture(subject, job, out)
-    else:
-        exported = _asset(subject, studio, job, out, should_stop)
-    exported.pictures = pictures(subject, studio)
-    if out is not None:
-        sheet = out / "sheet.png"
-        write_png(sheet, tile(list(exported.pictures.items())))
-        exported.files.append(sheet)
-    return exported
-
-
-def _asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
+def export_asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
+    """The surface cleaned, unwrapped and baked; `asset.glb` in `out` unless that is None. Unwrapping polls `should_stop`."""
     fine = subject.still()
     device = fine.vertices.device
     cleaned = clean(fine.vertices.cpu().numpy(), fine.faces.cpu().numpy(), job.budget.faces, protect=subject.kept_points())
@@ -82,10 +67,13 @@ def _asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, s
     notes = [*cleaned.notes, *([charts.note] if charts.note else [])]
     exported = Exported(placed, charts.faces, charts.uv, maps.base_colour, maps.normal, fine, cleaned.faces, charts.paintable, notes=notes)
     if out is not None:
-        path = out / "asset.glb"
-        write_glb(path, placed, charts.faces, charts.uv, maps.base_colour, normal_map=maps.normal)
-        exported.files.append(path)
+        exported.files.append(write_glb(out / "asset.glb", placed, charts.faces, charts.uv, maps.base_colour, normal_map=maps.normal))
     return exported
+
+
+def write_sheet(exported: Exported, out: Path) -> None:
+    """The contact sheet beside the asset."""
+    exported.files.append(write_png(out / "sheet.png", tile(list(exported.pictures.items()))))
 
 
 def pictures(subject: Subject, studio: Studio) -> dict[str, np.ndarray]:

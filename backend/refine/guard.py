@@ -12,7 +12,7 @@ HALVINGS = 3
 
 @torch.no_grad()
 def settle_shape(subject: Subject) -> list[str]:
-    """Halve the change of the shape until no stroke is lost, recall holds and the surface is not rougher than drawn; sentences for the artist.
+    """Halve the change of the shape until no stroke is lost, recall holds and nothing is rougher than drawn; sentences for the artist.
 
     After three halvings the change is dropped: the result then has the sketch's own shape. Does nothing without a sketch.
     """

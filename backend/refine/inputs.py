@@ -9,22 +9,33 @@ import torch
 from backend.assets.mesh import PolygonMesh, TriangleMesh
 
 
+@dataclass(frozen=True)
+class Original:
+    """A file as it came: texture mode gives it back with nothing new but the picture."""
+
+    name: str
+    data: bytes
+
+
 @dataclass
 class Inputs:
     """`sketch` for mode `sketch`, `polygons` for mode `texture`; `keep` [V] float32 0..1 per sketch vertex, or None.
 
-    `front_deg` of the job turns the sketch's front; everything else about the arrays is as in `assets.mesh`.
+    `original` is the file that `polygons` came from, if it was one.
     """
 
     sketch: TriangleMesh | None = None
     polygons: PolygonMesh | None = None
     keep: np.ndarray | None = None
+    original: Original | None = None
 
     def state(self) -> dict[str, Any]:
         """Plain tensors and strings for a checkpoint."""
         held: dict[str, Any] = {}
         if self.keep is not None:
             held["keep"] = torch.from_numpy(np.ascontiguousarray(self.keep))
+        if self.original is not None:
+            held["original"] = (self.original.name, torch.frombuffer(bytearray(self.original.data), dtype=torch.uint8))
         for name, mesh in (("sketch", self.sketch), ("polygons", self.polygons)):
             if mesh is not None:
                 held[name] = {key: _plain(value) for key, value in vars(mesh).items()}
@@ -36,6 +47,7 @@ class Inputs:
             sketch=TriangleMesh(**_arrays(held["sketch"])) if "sketch" in held else None,
             polygons=PolygonMesh(**_arrays(held["polygons"])) if "polygons" in held else None,
             keep=held["keep"].cpu().numpy() if "keep" in held else None,
+            original=Original(held["original"][0], held["original"][1].cpu().numpy().tobytes()) if "original" in held else None,
         )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from backend.assets.polygons import read_polygons
 from backend.assets.read import read_mesh
 from backend.errors import UserError
-from backend.refine.inputs import Inputs
+from backend.refine.inputs import Inputs, Original
 from protocol.job import RefineJob
 from protocol.strict import nearest
 
@@ -21,7 +21,8 @@ def read_inputs(job: RefineJob) -> Inputs:
         raise UserError(f"Mode '{job.mode}' needs a mesh file.", "Name it, or use --mode prompt.")
     path = Path(job.sketch)
     if job.mode == "texture":
-        return Inputs(polygons=read_polygons(path))
+        polygons = read_polygons(path)
+        return Inputs(polygons=polygons, original=Original(path.name, path.read_bytes()))
     sketch = read_mesh(path)
     if not job.keep:
         return Inputs(sketch=sketch)

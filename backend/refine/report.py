@@ -2,13 +2,12 @@
 
 import importlib.metadata
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from backend.errors import ResourceError
+from backend.assets.atomic import write_bytes
 from backend.geometry.clean import is_watertight
 from backend.refine.subject import Subject
 from backend.render.rasterizer import TensorPipeline
@@ -67,12 +66,4 @@ def report(result: "Result") -> dict[str, Any]:
 
 def write_report(result: "Result", out: Path) -> Path:
     """`out/report.json`, whole or not at all. Errors: ResourceError where the disk refuses."""
-    path = out / "report.json"
-    temporary = out / ".report.partial"
-    try:
-        temporary.write_text(json.dumps(report(result), indent=2) + "\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(f"The report could not be written to '{path}': {error.strerror}.", "Free some space and run again.") from None
-    return path
+    return write_bytes(out / "report.json", (json.dumps(report(result), indent=2) + "\n").encode())

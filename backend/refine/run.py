@@ -21,12 +21,13 @@ from backend.refine.control import Control
 from backend.refine.descent import Descent
 from backend.refine.device import choose_device
 from backend.refine.events import Listener, Note, Preview, Progress
-from backend.refine.export import Exported, export
+from backend.refine.export import Exported, export_asset, pictures, write_sheet
 from backend.refine.guard import settle_shape
 from backend.refine.inputs import Inputs
 from backend.refine.prepare import prepare
 from backend.refine.report import measure
 from backend.refine.resolve import resolve
+from backend.refine.retexture import export_texture
 from backend.refine.studio import Studio
 from backend.refine.warm_start import warm_start
 from backend.render.rasterizer import choose_rasterizer
@@ -290,7 +291,13 @@ class _Run:
         self.subject.settle_colours()
         with self._phase("export"):
             self._progress("export", {})
-            exported = export(self.subject, self.studio, self.job, self.out, lambda: self.control.stop == "discard")
+            if self.subject.polygons is not None:
+                exported = export_texture(self.subject, self.studio.rasterizer, self.job, self.out, self.inputs.original)
+            else:
+                exported = export_asset(self.subject, self.studio, self.job, self.out, lambda: self.control.stop == "discard")
+            exported.pictures = pictures(self.subject, self.studio)
+            if self.out is not None:
+                write_sheet(exported, self.out)
             for note in exported.notes:
                 self._note(note)
         with self._phase("measure"):
