@@ -288,3 +288,13 @@ def test_writing_a_folder_leaves_the_global_generator_alone(tmp_path):
     before = torch.random.get_rng_state()
     write_tiny_folder(tmp_path)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_bf16_networks_keep_float32_arithmetic(folder, prior):
+    half = DiffusersPrior.load(folder, dtype=torch.bfloat16)
+    z, t = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([100, 800])
+    noise = half.predict_noise(z, t, half.embed(["red", "blue"]))
+    exact = prior.predict_noise(z, t, prior.embed(["red", "blue"]))
+    assert noise.dtype == half.encode(torch.rand(1, 3, 16, 16)).dtype == half.decode(z).dtype == torch.float32
+    assert (noise - exact).abs().mean() < 0.05 * exact.abs().mean()
+    assert all(torch.equal(a, b) for a, b in zip(half.coefficients(t), prior.coefficients(t), strict=True))
