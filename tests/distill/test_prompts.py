@@ -1,6 +1,9 @@
+import doctest
+
 import pytest
 import torch
 
+from backend.distill import prompts
 from backend.distill.prompts import PromptBank, clay_text, role_text, view_words_for
 from backend.errors import UserError
 from backend.priors.card import PriorCard
@@ -16,6 +19,10 @@ CARD = PriorCard(
     colours=("red", "orange", "blue"),
     patterns=("striped",),
 )
+
+
+def test_the_examples_in_the_documentation():
+    assert doctest.testmod(prompts).failed == 0
 
 
 def test_texts_of_the_roles():
