@@ -155,3 +155,17 @@ def test_cuda_sees_what_the_cpu_twin_sees(shape):
     on_device = type(edges)(edges.ends.cuda(), edges.opposite.cuda())
     crossings = warp_visibility.silhouette_crossings(screen.cuda(), on_device, depth.cuda()).cpu()
     assert (crossings != torch_visibility.silhouette_crossings(screen, edges, depth)).float().mean() < 1e-4
+
+
+@needs_warp
+def test_two_threads_over_the_views_give_the_same_faces():
+    from backend.render import warp_visibility
+
+    mesh = SHAPES["torus"]()
+    screen = discrete_screen(clip(rig(3), mesh.vertices), (64, 64))
+    keys = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        keys.append(warp_visibility.nearest_faces(screen, mesh.faces, (64, 64), False))
+    torch.set_num_threads(1)
+    assert torch.equal(*keys)
