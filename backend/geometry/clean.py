@@ -8,9 +8,13 @@ import numpy as np
 from scipy.sparse import coo_matrix, diags
 from scipy.spatial import cKDTree
 
+from backend.geometry.remesh import remesh
+
 SMALL_SHARE = 0.01
 SLIVER_TOLERANCE = 1e-3
-LARGEST_TOLERANCE = 0.1
+LARGEST_TOLERANCE = 0.03
+SMALLEST_GRID = 8
+MOST_VOLUME_LOST = 0.1
 TAUBIN_STEPS = 4
 
 
@@ -32,8 +36,9 @@ def clean(
     """The same surface without crumbs, slivers and grid noise, with at most `budget` faces.
 
     Pieces under 1 % of the largest one's volume are dropped unless one of `protect` (kept or sketch points) lies on them. Every step
-    leaves a closed manifold or is undone; where decimation does not, simplification with a growing tolerance takes its place. An
-    empty mesh stays empty. A mesh that is not closed when it comes is only welded and decimated, and a note says so.
+    leaves a closed manifold or is undone; where decimation does not, simplification with a growing tolerance takes its place, and
+    where noise defeats that too, a coarser grid. An empty mesh stays empty. A mesh that is not closed when it comes is only decimated,
+    and a note says so.
     """
     vertices = np.ascontiguousarray(vertices, dtype=np.float32)
     faces = np.ascontiguousarray(faces, dtype=np.int64)
@@ -47,18 +52,24 @@ def clean(
         return Cleaned(vertices, faces, 0, [note])
 
     solid, dropped = _without_crumbs(solid, protect)
-    solid = _first_solid(solid.simplify(SLIVER_TOLERANCE), solid)
+    notes = []
+    # Before simplification: on the even mesh of a grid smoothing takes noise, on long thin triangles it would take shape.
     vertices, faces = _arrays(solid)
     smooth = _solid(taubin(vertices, faces, TAUBIN_STEPS), faces)
-    notes = []
     if smooth is None:
         notes.append("Smoothing was left out: it would have opened the surface.")
-    else:
-        solid = smooth
+    solid = smooth or solid
+    solid = _first_solid(solid.simplify(SLIVER_TOLERANCE), solid)
     if solid.num_tri() > budget:
-        solid = _within_budget(solid, budget)
-        if solid.num_tri() > budget:
-            notes.append(f"The surface needs {solid.num_tri():,} faces to stay closed, more than the {budget:,} asked for.")
+        smaller = _within_budget(solid, budget)
+        if smaller is None:
+            smaller = _remeshed(solid, budget)
+            notes.append(
+                f"The surface needs {solid.num_tri():,} faces to stay closed, more than the {budget:,} asked for."
+                if smaller is None
+                else "The surface was too noisy to be simplified and was rebuilt on a coarser grid."
+            )
+        solid = smaller or solid
     vertices, faces = _arrays(solid)
     return Cleaned(vertices, faces, dropped, notes)
 
@@ -85,8 +96,8 @@ def taubin(vertices: np.ndarray, faces: np.ndarray, steps: int, shrink: float = 
     return points.astype(np.float32)
 
 
-def _within_budget(solid: manifold3d.Manifold, budget: int) -> manifold3d.Manifold:
-    """Quadric decimation if it leaves the same closed pieces, else the smallest tolerance of simplification that does."""
+def _within_budget(solid: manifold3d.Manifold, budget: int) -> manifold3d.Manifold | None:
+    """Quadric decimation if it leaves the same closed pieces, else the smallest tolerance of simplification that does; None if none."""
     vertices, faces = _decimate(*_arrays(solid), budget)
     decimated = _solid(vertices, faces)
     if decimated is not None and decimated.num_tri() <= budget and len(decimated.decompose()) == len(solid.decompose()):
@@ -95,7 +106,27 @@ def _within_budget(solid: manifold3d.Manifold, budget: int) -> manifold3d.Manifo
     while best.num_tri() > budget and tolerance < LARGEST_TOLERANCE:
         tolerance *= 1.4
         best = _first_solid(solid.simplify(tolerance), best)
-    return best
+    return best if best.num_tri() <= budget else None
+
+
+def _remeshed(solid: manifold3d.Manifold, budget: int) -> manifold3d.Manifold | None:
+    """The same solid from a grid on which it comes within the budget, or None."""
+    # A grid gives about 9 faces for every h^2 of surface, and simplification leaves a third of them.
+    n = min(64, int(2 * np.sqrt(budget / (3 * solid.surface_area()))))
+    while n >= SMALLEST_GRID:
+        coarse = _solid(*remesh(*_arrays(solid), n))
+        n = 3 * n // 4
+        if coarse is None:
+            continue
+        vertices, faces = _arrays(coarse)
+        coarse = _solid(taubin(vertices, faces, TAUBIN_STEPS), faces) or coarse
+        coarse = _first_solid(coarse.simplify(SLIVER_TOLERANCE), coarse)
+        candidate = coarse if coarse.num_tri() <= budget else _within_budget(coarse, budget)
+        if abs(coarse.volume() / solid.volume() - 1) > MOST_VOLUME_LOST:
+            return None  # coarser still would lose strokes
+        if candidate is not None:
+            return candidate
+    return None
 
 
 def _decimate(vertices: np.ndarray, faces: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:

@@ -263,6 +263,6 @@ def test_wrong_shapes_are_refused_with_both_sizes():
         DMTet(grid, sphere(grid), keep=torch.zeros(3))
     with pytest.raises(ValueError, match="lattice must divide"):
         DMTet(grid, sphere(grid), lattice=3)
+    fresh, mesh = DMTet(grid, sphere(grid)), DMTet(grid, sphere(grid)).extract()
     with pytest.raises(ValueError, match=r"call extract\(\) first"):
-        surface = DMTet(grid, sphere(grid))
-        surface.regularisers(DMTet(grid, sphere(grid)).extract())
+        fresh.regularisers(mesh)
