@@ -15,7 +15,7 @@ from backend.errors import UserError
 from backend.geometry.contract import Mesh
 
 from . import pipeline
-from .contract import Availability, Rasterizer, Shade, Visibility
+from .contract import Availability, Shade, Visibility
 from .pipeline import DiscreteKernels, Raster
 from .screen import discrete_screen
 
@@ -114,7 +114,7 @@ def availabilities(device: torch.device | str) -> dict[str, Availability]:
     }
 
 
-def choose_rasterizer(name: str = "auto", device: torch.device | str = "cpu") -> Rasterizer:
+def choose_rasterizer(name: str = "auto", device: torch.device | str = "cpu") -> TensorPipeline:
     """The rasteriser of that name, ready for the device. `auto`: Warp, or its torch twin with a warning where Warp cannot load.
 
     Raises:
