@@ -49,6 +49,13 @@ def write_readme(options: TrainOptions, trained: TrainedDenoiser, autoencoder: d
     state = "finished, annealed" if trained.is_finished else "**unfinished**: an intermediate export, its learning rate is not annealed"
     held = trained.measures.get("held_out")
     noise_error = "not measured" if held is None else f"{held:.4f}"
+    shares = {what: trained.measures.get(f"recognised_{what}") for what in ("noun", "colour", "pattern")}
+    recognised = (
+        "not measured"
+        if None in shares.values()
+        else ", ".join(f"{what} {100 * share:.0f} %" for what, share in shares.items() if share is not None)
+        + f" of held-out pictures, among {len(NOUNS)} nouns, {len(COLOURS)} colours, 3 patterns (diffusion classifier)"
+    )
     psnr, linear, colour = (autoencoder.get(k, float("nan")) for k in ("psnr_db", "linear_psnr_db", "chroma_l1"))
     return f"""# SketchBridge starter prior
 
@@ -72,6 +79,7 @@ It paints the nearest noun it knows when asked for anything else.
 | data | {options.images:,} pictures, seeds from 1000000; remade by `--stage data` |
 | autoencoder | {psnr:.1f} dB on held-out pictures (a linear code of the same size: {linear:.1f} dB), chroma L1 {colour:.4f} |
 | noise error | {noise_error} on held-out pictures |
+| recognition | {recognised} |
 
 Remake it with `sketchbridge train-prior --minutes {options.minutes:.0f} --images {options.images}`. Results differ in the last bits between
 machines; on one machine a run boxed by steps repeats exactly.

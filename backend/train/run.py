@@ -21,6 +21,7 @@ from backend.train.model_card import expected_colours, write_readme
 from backend.train.options import TrainOptions
 from backend.train.pool import TRAINING_SEED, VALIDATION_SEED, make_pool
 from backend.train.progress import StopSignal
+from backend.train.recognition import recognition
 from backend.train.train_autoencoder import train_autoencoder
 from backend.train.train_denoiser import TrainedDenoiser, train_denoiser
 from backend.train.words import save_tokenizer
@@ -75,6 +76,11 @@ def train_prior(options: TrainOptions, *, report: Report = quiet) -> TrainResult
 
         def export(trained: TrainedDenoiser) -> None:
             nonlocal size
+            if trained.is_finished:  # half a minute: only worth it once
+                shares = recognition(
+                    trained.unet, trained.text_encoder, tokenizer, held_out, validation.captions, validation.facts.first_seed
+                )
+                trained.measures |= {f"recognised_{what}": share for what, share in shares.items()}
             notes = (
                 f"A toy prior: {trained.samples} training samples, {trained.minutes:.0f} minutes of denoiser training"
                 f"{'' if trained.is_finished else ' (unfinished: the learning rate is not annealed yet)'}."

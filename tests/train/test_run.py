@@ -43,6 +43,7 @@ def test_the_result_counts(whole):
     assert result.size_bytes == sum(p.stat().st_size for p in (tmp / "out").rglob("*") if p.is_file())
     assert {"psnr_db", "chroma_l1", "linear_psnr_db"} <= set(result.autoencoder)
     assert result.denoiser["held_out"] < 3
+    assert 0 <= result.denoiser["recognised_noun"] <= 1
     assert "denoiser" in lines
 
 
