@@ -14,14 +14,20 @@ def check_face_count(count: int, name: str) -> None:
         raise UserError(f"{name} has {count:,} faces, more than the {MOST_FACES:,} that can be handled.", "Simplify it first.")
 
 
+def check_finite(vertices: np.ndarray, name: str) -> None:
+    """Raises UserError if a coordinate of vertices [V,3] is NaN or infinite."""
+    bad = int((~np.isfinite(vertices).all(axis=1)).sum())
+    if bad:
+        who = "1 vertex" if bad == 1 else f"{bad:,} vertices"
+        raise UserError(f"{name} has {who} with coordinates that are not numbers (NaN or infinite).", "Repair the mesh.")
+
+
 def check_mesh(vertices: np.ndarray, faces: np.ndarray, name: str) -> None:
     """Raises UserError if vertices [V,3] and faces [F,3] are empty, not finite, out of range, too many or of no size."""
     check_face_count(len(faces), name)
     if len(vertices) == 0 or len(faces) == 0:
         raise UserError(f"{name} holds no surface: expected at least one triangle, got none.", "Export a mesh with faces.")
-    bad = int((~np.isfinite(vertices).all(axis=1)).sum())
-    if bad:
-        raise UserError(f"{name} has {bad:,} vertices with coordinates that are not numbers (NaN or infinite).", "Repair the mesh.")
+    check_finite(vertices, name)
     low, high = int(faces.min()), int(faces.max())
     if low < 0 or high >= len(vertices):
         wrong = low if low < 0 else high

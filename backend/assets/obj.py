@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.assets.check import check_face_count
+from backend.assets.check import check_face_count, check_finite
 from backend.errors import UserError
 
 
@@ -76,7 +76,7 @@ class _Reader:
 
 
 def read_obj(data: bytes, name: str) -> ObjFile:
-    """Everything of an OBJ that concerns surfaces. Raises UserError with the line number for what is not understood.
+    """Everything of an OBJ that concerns surfaces. Raises UserError, with the line where there is one, for what is not understood.
 
     Faces must follow their vertices, as every exporter writes them. Curves, points, lines and smoothing groups are passed over.
     """
@@ -101,6 +101,7 @@ def read_obj(data: bytes, name: str) -> ObjFile:
         except ValueError as error:
             raise UserError(f"{name}, line {number}: {error}.", "Export it again.") from error
     positions = _floats(reader.positions, 3, name, "vertex")
+    check_finite(positions, name)
     colours = _floats(reader.positions, 6, name, "vertex")[:, 3:] if reader.positions and len(reader.positions[0]) >= 6 else None
     uvs = _floats(reader.uvs, 2, name, "texture coordinate")
     loop_uv = np.asarray(reader.loop_uv, dtype=np.int64)
