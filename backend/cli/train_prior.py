@@ -21,6 +21,7 @@ def train_prior_command(
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoints in --work.")] = True,
 ) -> None:
     """Train the small prior that ships with the project: procedural pictures, compression model, denoiser."""
+    from backend.train.console import progress_bars
     from backend.train.options import TrainOptions
     from backend.train.run import train_prior
 
@@ -36,4 +37,5 @@ def train_prior_command(
         "device": device,
         "resume": resume,
     }
-    train_prior(convert(settings, TrainOptions, "The training"))
+    with progress_bars() as report:
+        train_prior(convert(settings, TrainOptions, "The training"), report=report)

@@ -6,14 +6,17 @@ import torch
 import trimesh
 
 from backend.assets.mesh import TriangleMesh
+from backend.priors.card import PriorCard, write_card
 from backend.priors.resolve import resolve_prior
 from protocol.job import Budget, RefineJob, Shading, Stage, Timesteps
-from tests.priors.tiny import write_tiny_folder
+from tests.priors.tiny import WORDS, write_tiny_folder
 
 
 @pytest.fixture(scope="session")
 def tiny_prior(tmp_path_factory):
-    return resolve_prior(str(write_tiny_folder(tmp_path_factory.mktemp("prior"))), torch.device("cpu"))
+    folder = write_tiny_folder(tmp_path_factory.mktemp("prior"))
+    write_card(folder, PriorCard(name="tiny", vocabulary=("a", *WORDS), target_suffix=", red", source_descriptors=", side, front"))
+    return resolve_prior(str(folder), torch.device("cpu"))
 
 
 @pytest.fixture
@@ -33,7 +36,14 @@ def small_job():
     return RefineJob(
         prompt="a red mug",
         stages=(
-            Stage(name="shape", optimise="both", steps=12, timesteps=window, shading=Shading(albedo=0.25), regularisers={"laplacian": (0.3, 0.1)}),
+            Stage(
+                name="shape",
+                optimise="both",
+                steps=12,
+                timesteps=window,
+                shading=Shading(albedo=0.25),
+                regularisers={"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)},
+            ),
             Stage(name="bridge", method="bridge", steps=8, timesteps=window, bank=8),
         ),
         grid=32,
