@@ -53,7 +53,8 @@ class DMTet:
     """Signed distances `s = s0 + (1 - keep) delta` on a Kuhn grid and small offsets of its vertices.
 
     `sdf` [N] rest field s0 (negative inside, domain units; its dtype is the surface's). `keep` [N] 0..1: where it is 1, values and
-    positions stay bit for bit under any optimiser. `bound` [N] domain units: |delta| never exceeds it, by `bound * tanh(raw / bound)`.
+    positions stay bit for bit under any optimiser. `bound` [N] domain units: |delta| never exceeds it, by `bound * tanh(raw / bound)`;
+    `growth` [N] replaces it where delta is negative, that is, where the solid grows.
     `lattice` L: delta lives on a grid of n/L cells and is interpolated. `offsets`: whether grid vertices may move.
     Raises ValueError on wrong shapes, or if L does not divide n. Synchronises four times per `extract`.
     """
@@ -65,11 +66,12 @@ class DMTet:
         *,
         keep: Tensor | None = None,  # [N]
         bound: Tensor | None = None,  # [N]
+        growth: Tensor | None = None,  # [N]
         lattice: int = 1,
         offsets: bool = True,
     ) -> None:
         count = grid.vertex_count
-        for name, values in (("sdf", sdf), ("keep", keep), ("bound", bound)):
+        for name, values in (("sdf", sdf), ("keep", keep), ("bound", bound), ("growth", growth)):
             if values is not None and values.shape != (count,):
                 raise ValueError(f"{name} must be [{count}] for a grid of {grid.n} cells, got {list(values.shape)}")
         if lattice < 1 or grid.n % lattice:
@@ -82,6 +84,7 @@ class DMTet:
         self.rest_sdf = sdf.detach().to(**options).clone()
         self.keep = torch.zeros(count, **options) if keep is None else keep.detach().to(**options).clamp(0, 1)
         self.bound = None if bound is None else bound.detach().to(**options).clamp_min(0).clone()
+        self.growth = self.bound if growth is None or bound is None else growth.detach().to(**options).clamp_min(0).clone()
         self.rest_positions = grid.positions.to(**options)
         self.offset_limit = torch.full((count,), SAFE_OFFSET * grid.h, **options)
         side = grid.n // lattice + 1
@@ -95,16 +98,16 @@ class DMTet:
         return {"sdf": self._sdf, "offset": self._offset} if self.offsets else {"sdf": self._sdf}
 
     def delta(self) -> Tensor:
-        """Change of the field [N] before the keep mask, |delta| <= bound."""
+        """Change of the field [N] before the keep mask, -growth <= delta <= bound."""
         raw = self._sdf
         if self.lattice > 1:
             side = self.grid.n // self.lattice + 1
             volume = raw.view(1, 1, side, side, side)
             raw = functional.interpolate(volume, size=self.grid.shape, mode="trilinear", align_corners=True).view(-1)
-        if self.bound is None:
+        if self.bound is None or self.growth is None:
             return raw
-        scale = self.bound.clamp_min(1e-9)  # a bound of 0 must give 0, not 0/0
-        return self.bound * torch.tanh(raw / scale)
+        limit = torch.where(raw < 0, self.growth, self.bound)
+        return limit * torch.tanh(raw / limit.clamp_min(1e-9))  # a bound of 0 must give 0, not 0/0
 
     def field(self) -> Tensor:
         """Current signed distances [N], differentiable. The outermost layer is at least h/2, kept vertices apart, so the surface closes."""
@@ -143,8 +146,8 @@ class DMTet:
     @torch.no_grad()
     def constrain(self) -> None:
         """Call after an optimiser step. The bounds hold by themselves; this keeps raw values where tanh still has a slope to come back."""
-        if self.bound is not None and self.lattice == 1:
-            self._sdf.clamp_(-2 * self.bound, 2 * self.bound)
+        if self.bound is not None and self.growth is not None and self.lattice == 1:
+            self._sdf.clamp_(-2 * self.growth, 2 * self.bound)
         if self.offsets:
             self._offset.mul_((2.0 / self._offset.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp_max(1.0))
 
@@ -174,9 +177,15 @@ class DMTet:
         Bounds on delta are carried over and count from the new rest field; lattice spacing is kept in cells.
         """
         grid = KuhnGrid(2 * self.grid.n, self.grid.device)
-        bound = None if self.bound is None else self.grid.refine(self.bound)
+        bound, growth = (None if limit is None else self.grid.refine(limit) for limit in (self.bound, self.growth))
         result = DMTet(
-            grid, self.grid.refine(self.field()), keep=self.grid.refine(self.keep), bound=bound, lattice=self.lattice, offsets=self.offsets
+            grid,
+            self.grid.refine(self.field()),
+            keep=self.grid.refine(self.keep),
+            bound=bound,
+            growth=growth,
+            lattice=self.lattice,
+            offsets=self.offsets,
         )
         if self.offsets:
             result.rest_positions = self.grid.refine(self.positions())
@@ -202,4 +211,6 @@ class DMTet:
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {"sdf": self._sdf, "offset": self._offset, "rest_sdf": self.rest_sdf, "keep": self.keep}
         tensors |= {"rest_positions": self.rest_positions, "offset_limit": self.offset_limit}
-        return tensors if self.bound is None else tensors | {"bound": self.bound}
+        if self.bound is None or self.growth is None:
+            return tensors
+        return tensors | {"bound": self.bound, "growth": self.growth}

@@ -49,7 +49,7 @@ class FixedMesh:
 def first_at_position(vertices: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
     """For each vertex [V,3], the first vertex [V] int64 at its position, after rounding to multiples of `tolerance` (0: equal values)."""
     rounded = np.round(vertices / tolerance) if tolerance > 0 else np.asarray(vertices, dtype=np.float64)
-    rounded = np.ascontiguousarray(rounded + 0.0)  # -0 and 0 are one position
+    rounded = np.ascontiguousarray(rounded)
     if len(rounded) == 0:
         return np.zeros(0, dtype=np.int64)
     _, first, group = np.unique(rounded.view([("", rounded.dtype)] * 3).ravel(), return_index=True, return_inverse=True)

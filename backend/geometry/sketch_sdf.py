@@ -85,7 +85,7 @@ def fit_sdf(
             swell[k] = radius[member] = sheet
             continue
         thickness = stroke_radius(queries, corners, own, REACH)
-        median = float(np.median(thickness))
+        median = _median(thickness, _areas(corners[own]))
         if median < THINNEST * grid.h:
             # Quarter cells, so that many hairs share one distance query.
             swell[k] = np.ceil(4 * (grid.h - median) / grid.h) / 4 * grid.h
@@ -163,10 +163,21 @@ def _assemble(
     )
 
 
+def _areas(corners: np.ndarray) -> np.ndarray:
+    """Areas [F] of triangles [F,3,3]."""
+    a, b, c = corners.transpose(1, 0, 2)
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
 def _corner_mean(strokes: Strokes, values: np.ndarray, vertex_count: int) -> np.ndarray:
     """Mean over the faces around each vertex, by area: the fan that closes a tube must not stand for its side."""
-    a, b, c = strokes.vertices[strokes.faces].transpose(1, 0, 2)
-    area = np.repeat(np.linalg.norm(np.cross(b - a, c - a), axis=1), 3)
+    area = np.repeat(_areas(strokes.vertices[strokes.faces]), 3)
     corner = strokes.faces.ravel()
     total = np.bincount(corner, area, vertex_count)
     return np.bincount(corner, area * np.repeat(values, 3), vertex_count) / np.where(total > 0, total, 1)

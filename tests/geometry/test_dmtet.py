@@ -214,6 +214,19 @@ def test_doubling_reproduces_the_surface_and_keeps_what_is_kept():
     assert signed_volumes(fine.grid, fine.positions().detach()).min() > 0
 
 
+def test_a_moved_grid_may_move_again_after_doubling_without_turning_over():
+    grid = KuhnGrid(8)
+    surface = DMTet(grid, noise(grid))
+    set_offsets(surface, torch.randn(grid.vertex_count, 3, generator=torch.Generator().manual_seed(0)))
+    fine = surface.refined()
+    for seed in range(3):
+        set_offsets(fine, torch.randn(fine.grid.vertex_count, 3, generator=torch.Generator().manual_seed(seed)))
+        assert signed_volumes(fine.grid, fine.positions().detach()).min() > 0
+    again = DMTet(fine.grid, noise(fine.grid))
+    again.load_state(fine.state())
+    assert torch.equal(again.extract().vertices, fine.extract().vertices)
+
+
 def test_rebase_changes_no_surface():
     grid = KuhnGrid(10)
     surface = DMTet(grid, sphere(grid), bound=torch.full((grid.vertex_count,), 0.1))

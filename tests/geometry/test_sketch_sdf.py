@@ -137,6 +137,14 @@ def test_a_hair_is_thickened_until_the_grid_can_hold_it():
     assert trimesh.Trimesh(mesh.vertices.detach(), mesh.faces, process=False).body_count == 1
 
 
+def test_a_thin_stroke_is_deeper_by_what_it_was_thickened():
+    thread = tube((-0.75, 0, 0), (0.75, 0, 0), 0.6 * GRID.h)
+    field = fit_sdf(thread.vertices, thread.faces, GRID)
+    (swell,) = field.swell
+    assert swell == pytest.approx(0.5 * GRID.h)
+    assert field.sdf.min() == pytest.approx(-0.58 * GRID.h - swell, rel=0.03)  # a 12-sided tube on a line of grid vertices
+
+
 def test_a_part_that_crosses_itself_is_filled():
     """Two balls that share one vertex and overlap: one stroke, and a winding number of two in the middle."""
     ball = trimesh.creation.icosphere(3, 0.4)
