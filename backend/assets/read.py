@@ -26,7 +26,8 @@ def read_mesh(path: Path | str, *, y_up: bool | None = None) -> TriangleMesh:
     """All triangles of a GLB, glTF, OBJ, PLY or STL file, in our axes, with node transforms applied.
 
     `part` and `part_names` are the nodes or objects of the file. `colours` come from vertex colours, base colour factors and
-    pictures sampled at the vertices, and are None where the file says nothing; `uv` and `texture` are there where every face has a
+    pictures sampled at the vertices: NaN where nothing says one, None if nowhere; `scalars` are vertex attributes of glTF (names that
+    begin with "_") and PLY; `uv` and `texture` are there where every face has a
     UV and all use one picture. glTF is +Y up; the other formats are read as +Z up unless `y_up` says otherwise. Raises UserError,
     in one sentence, for a file that is missing, damaged, empty, not finite, out of range, without size or over two million faces.
     """
@@ -189,7 +190,18 @@ def _read_scan(path: Path) -> TriangleMesh:
         colours = np.asarray(srgb_to_linear(np.asarray(mesh.visual.vertex_colors)[:, :3].astype(np.float32) / 255), dtype=np.float32)
     faces = np.asarray(mesh.faces, dtype=np.int64)
     part = np.zeros(len(faces), dtype=np.int64)
-    return TriangleMesh(np.asarray(mesh.vertices, dtype=np.float32), faces, colours, part, [path.stem])
+    vertices = np.asarray(mesh.vertices, dtype=np.float32)
+    return TriangleMesh(vertices, faces, colours, part, [path.stem], scalars=_own_scalars(mesh, len(vertices)))
+
+
+def _own_scalars(mesh: trimesh.Trimesh, count: int) -> dict[str, np.ndarray]:
+    """Float vertex properties of a PLY that have no common meaning, by name."""
+    rows = mesh.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
+    if not isinstance(rows, np.ndarray) or rows.dtype.names is None or len(rows) != count:
+        return {}
+    common = {"x", "y", "z", "nx", "ny", "nz", "s", "t", "u", "v", "red", "green", "blue", "alpha"}
+    own = [name for name in rows.dtype.names if name not in common and rows.dtype[name].kind == "f" and rows[name].ndim == 1]
+    return {name: rows[name].astype(np.float32) for name in own}
 
 
 def _promised_faces(data: bytes, suffix: str) -> int:

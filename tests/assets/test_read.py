@@ -121,6 +121,10 @@ def test_own_attributes_are_kept(tmp_path: Path):
     keep = np.array([0, 0.5, 1], dtype=np.float32)
     mesh = read_mesh(save(tmp_path, "keep.glb", triangle_glb(_KEEP=keep)))
     assert mesh.scalars["_KEEP"].tolist() == [0, 0.5, 1]
+    scan = trimesh.Trimesh(TRIPOD[:3], [[0, 1, 2]], vertex_normals=np.eye(3), process=False)
+    scan.vertex_attributes["keep"] = keep
+    scan.export(tmp_path / "keep.ply")
+    assert {name: values.tolist() for name, values in read_mesh(tmp_path / "keep.ply").scalars.items()} == {"keep": [0, 0.5, 1]}
 
 
 def test_display_colours_of_ply_and_obj_become_linear(tmp_path: Path):
