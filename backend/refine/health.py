@@ -63,4 +63,5 @@ def tidy(subject: Subject) -> None:
     """Push floaters outside and fill bubbles, where the surface can have them."""
     remove = getattr(subject.surface, "remove_floaters", None)
     if remove is not None:
-        remove(subject.protected)
+        nothing = subject.start.vertices.new_zeros(0, 3)
+        remove(nothing if subject.protected is None else subject.protected)

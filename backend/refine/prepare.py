@@ -24,6 +24,7 @@ from protocol.job import RefineJob
 
 SMALLEST_GRID, LARGEST_GRID_CPU, LARGEST_GRID_CUDA = 32, 64, 128
 CELLS_PER_RADIUS = 1.5
+GROWTH_CELLS_PER_SLACK = 10.0
 PROMPT_RADIUS, PROMPT_NOISE = 0.55, 0.12
 
 
@@ -53,16 +54,26 @@ def shape_bound(sketch: SketchField, h: float, slack: float) -> Tensor:
     return torch.minimum(allowed, radius / 2)
 
 
+def growth_bound(bound: Tensor, h: float, slack: float) -> Tensor:
+    """Largest fall of the signed distance [N]: growing loses no stroke, so it may go farther than the shape may shrink.
+
+    At the default slack 2.5 cells: enough for petals drawn as loops to fill, and for a pot to form around a stem.
+    """
+    return bound.clamp_min(GROWTH_CELLS_PER_SLACK * slack * h)
+
+
 def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, device: torch.device) -> Subject:
     matrix = _placement(job, sketch.vertices)
     points = move(sketch.vertices, matrix)
     grid, sketch_field = _fit(job, points, sketch.faces, device)
     mask = None if keep is None else keep_on_grid(grid, sketch_field.sdf, points, keep)
+    bound = shape_bound(sketch_field, grid.h, job.slack)
     surface = DMTet(
         grid,
         sketch_field.sdf,
         keep=mask,
-        bound=shape_bound(sketch_field, grid.h, job.slack),
+        bound=bound,
+        growth=growth_bound(bound, grid.h, job.slack),
         lattice=2 if grid.n % 2 == 0 else 1,
     )
     start = _detached(surface)
@@ -173,5 +184,7 @@ def _surface_colours(points: np.ndarray, sketch: TriangleMesh, seed: int) -> tup
 def _set_slack(surface: DMTet, sketch: SketchField, h: float, slack: float) -> None:
     """New freedom from here on: the present shape becomes the rest shape, and what was used up counts (refinement.md 6)."""
     surface.rebase()
-    used = (surface.field().detach() - sketch.sdf).abs()
-    surface.bound = (shape_bound(sketch, h, slack) - used).clamp_min(0.0)
+    change = surface.field().detach() - sketch.sdf
+    bound = shape_bound(sketch, h, slack)
+    surface.bound = (bound - change.clamp_min(0)).clamp_min(0.0)
+    surface.growth = (growth_bound(bound, h, slack) + change.clamp_max(0)).clamp_min(0.0)

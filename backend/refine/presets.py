@@ -34,8 +34,8 @@ def _shape(card: PriorCard, steps: int, **changes: object) -> Stage:
         "parameters": {"guidance": card.sds_guidance},
         "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.6, 0.5)),
         "shading": Shading(albedo=0.25, clay=0.375 if card.clay_word else 0.0),
-        "geometry_rate_h": (0.02, 0.01),
-        "anchor": (1.0, 1.0),
+        "geometry_rate_h": (0.12, 0.05),
+        "anchor": (0.1, 0.1),
         "regularisers": SHAPE_WEIGHTS,
     } | changes
     return Stage(**settings)  # type: ignore[arg-type]
@@ -81,13 +81,8 @@ def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
         presets = {
             "quick": (_colour(card, 150),),
             "colour": (_colour(card, 350), _bridge(card, 100)),
-            "default": (_colour(card, 200), _shape(card, 150), _colour(card, 150, name="finish"), _bridge(card, 100)),
-            "loose": (
-                _colour(card, 200),
-                _shape(card, 400, geometry_rate_h=(0.06, 0.02), anchor=(0.3, 0.1)),
-                _colour(card, 250, name="finish"),
-                _bridge(card, 100),
-            ),
+            "default": (_colour(card, 150), _shape(card, 150), _colour(card, 200, name="finish"), _bridge(card, 80)),
+            "loose": (_colour(card, 150), _shape(card, 400), _colour(card, 250, name="finish"), _bridge(card, 100)),
         }
     else:
         raise UserError(f"Mode '{mode}' has no run yet.", "Use sketch, prompt or texture.")

@@ -160,6 +160,7 @@ class _Run:
                     descent_state = None
                 stopped, steered = self._steps(stage_index, stage, descent, first)
                 if not stopped and not steered and descent.moves_shape:
+                    health.tidy(self.subject)
                     for note in settle_shape(self.subject):
                         self._note(note)
             if stopped:
