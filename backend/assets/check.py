@@ -26,7 +26,7 @@ def check_mesh(vertices: np.ndarray, faces: np.ndarray, name: str) -> None:
     """Raises UserError if vertices [V,3] and faces [F,3] are empty, not finite, out of range, too many or of no size."""
     check_face_count(len(faces), name)
     if len(vertices) == 0 or len(faces) == 0:
-        raise UserError(f"{name} holds no surface: expected at least one triangle, got none.", "Export a mesh with faces.")
+        raise UserError(f"{name} holds no surface: expected at least one triangle, but it has no faces.", "Export a mesh with faces.")
     check_finite(vertices, name)
     low, high = int(faces.min()), int(faces.max())
     if low < 0 or high >= len(vertices):

@@ -85,7 +85,7 @@ def _use_picture(document: dict[str, Any], texture: int, coordinate: int, name: 
             if "COLOR_0" in attributes:
                 attributes["_COLOR_0"] = attributes.pop("COLOR_0")
     if not renewed:
-        raise UserError(f"{name} holds no surface: expected at least one triangle, got none.", "Export a mesh with faces.")
+        raise UserError(f"{name} holds no surface: expected at least one triangle, but it has no faces.", "Export a mesh with faces.")
     if lacking:
         raise UserError(f"{name} has {lacking} surfaces without the UV map TEXCOORD_{coordinate}.", "Unwrap them first.")
 
