@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from backend.geometry import shape_terms
@@ -11,7 +10,7 @@ from backend.geometry.contract import Mesh
 from backend.geometry.edges import edge_table
 from backend.geometry.floaters import Tidied, tidy
 from backend.geometry.kuhn import KuhnGrid
-from backend.geometry.marching import Crossings, march
+from backend.geometry.marching import Topology, cross, place
 from backend.geometry.tet_width import half_widths
 
 SAFE_OFFSET = 0.28
@@ -47,6 +46,12 @@ def _radial(raw: Tensor) -> _Radial:
     bent = torch.tanh(norm)
     ratio = torch.where(norm > 1e-6, bent / safe, 1.0)
     return _Radial(ratio * raw, ratio, 1 - bent * bent, raw / safe)
+
+
+def _interpolation(n: int, lattice: int) -> Tensor:
+    """Weights [n+1, n/lattice+1] that carry values on every `lattice`-th point of a line to all of its points."""
+    place = torch.arange(n + 1, dtype=torch.float64) / lattice
+    return (1 - (place[:, None] - torch.arange(n // lattice + 1)).abs()).clamp_min(0)
 
 
 class DMTet:
@@ -90,8 +95,9 @@ class DMTet:
         side = grid.n // lattice + 1
         self._sdf = torch.zeros(side**3, **options).requires_grad_()
         self._offset = torch.zeros(count if offsets else 0, 3, **options).requires_grad_(offsets)
+        self._along_axis = _interpolation(grid.n, lattice).to(**options)
         self._wall = grid.wall & (self.keep < 1)
-        self._last: tuple[Tensor, Crossings] | None = None
+        self._last: tuple[Tensor, Topology] | None = None
 
     def parameters(self) -> dict[str, Tensor]:
         """`sdf` [N] or [(n/L+1)^3], delta before its bound, in domain units with slope 1 at 0; `offset` [N,3] before its bound."""
@@ -102,8 +108,10 @@ class DMTet:
         raw = self._sdf
         if self.lattice > 1:
             side = self.grid.n // self.lattice + 1
-            volume = raw.view(1, 1, side, side, side)
-            raw = functional.interpolate(volume, size=self.grid.shape, mode="trilinear", align_corners=True).view(-1)
+            volume = raw.view(side, side, side)
+            for _ in range(3):  # one axis after the other, each as a matrix product; after three the order of axes is as before
+                volume = torch.tensordot(volume, self._along_axis, dims=([0], [1]))
+            raw = volume.reshape(-1)
         if self.bound is None or self.growth is None:
             return raw
         limit = torch.where(raw < 0, self.growth, self.bound)
@@ -114,19 +122,25 @@ class DMTet:
         values = self.rest_sdf + (1 - self.keep) * self.delta()
         return torch.where(self._wall, values.clamp_min(self.grid.h / 2), values)
 
-    def positions(self) -> Tensor:
-        """Current grid vertices [N,3], differentiable; no tetrahedron can turn over."""
+    def positions(self, at: Tensor | None = None) -> Tensor:
+        """Current grid vertices [N,3], or those numbered `at` [K]; differentiable. No tetrahedron can turn over."""
+        if at is None:
+            at = torch.arange(self.grid.vertex_count, device=self.grid.device)
+        rest = self.rest_positions.index_select(0, at)
         if not self.offsets:
-            return self.rest_positions
-        moved: Tensor = _Bounded.apply(self._offset, self.offset_limit[:, None])
-        return self.rest_positions + (1 - self.keep)[:, None] * moved
+            return rest
+        moved: Tensor = _Bounded.apply(self._offset.index_select(0, at), self.offset_limit[at][:, None])
+        return rest + (1 - self.keep[at])[:, None] * moved
 
     def extract(self) -> Mesh:
         """The current surface with its edge table; empty where the field has one sign."""
         values = self.field()
-        crossings = march(self.grid, values, self.positions())
-        self._last = values, crossings
-        return Mesh(crossings.vertices, crossings.faces, edge_table(crossings.faces, len(crossings.vertices)))
+        crossed = cross(self.grid, values)
+        ends = torch.cat([crossed.inside, crossed.outside])
+        sdf, positions = values.index_select(0, ends).chunk(2), self.positions(ends).chunk(2)
+        vertices = place(self.grid, *sdf, *positions)
+        self._last = values, crossed
+        return Mesh(vertices, crossed.faces, edge_table(crossed.faces, len(vertices)))
 
     def regularisers(self, mesh: Mesh) -> dict[str, Tensor]:
         """`sign`, `laplacian`, `normal`, `eikonal` (see `shape_terms`) for the mesh that `extract` gave last; zeros if it is empty.
@@ -135,12 +149,12 @@ class DMTet:
         """
         if self._last is None:
             raise ValueError("regularisers need the mesh of this surface: call extract() first")
-        values, crossings = self._last
+        values, crossed = self._last
         return {
-            "sign": shape_terms.sign_agreement(values, crossings.inside, crossings.outside),
+            "sign": shape_terms.sign_agreement(values, crossed.inside, crossed.outside),
             "laplacian": shape_terms.laplacian(mesh),
             "normal": shape_terms.normal_consistency(mesh),
-            "eikonal": shape_terms.eikonal(self.grid, values, crossings.cells),
+            "eikonal": shape_terms.eikonal(self.grid, values, crossed.cells),
         }
 
     @torch.no_grad()

@@ -29,25 +29,33 @@ class CrossingShare(torch.autograd.Function):
         return scaled * s_b, -scaled * s_a, None
 
 
-class Crossings(NamedTuple):
-    """The surface and the grid edges that it crosses; crossing i carries vertex i."""
+class Topology(NamedTuple):
+    """Which grid edges the surface crosses, and how the crossings are joined; integers without gradient."""
 
-    vertices: Tensor  # [V, 3] differentiable in sdf and positions
-    faces: Tensor  # [F, 3] int64, counter-clockwise seen from outside
-    inside: Tensor  # [V] int64 grid vertex at the inside end
+    faces: Tensor  # [F, 3] int64 over the crossings, counter-clockwise seen from outside
+    inside: Tensor  # [V] int64 grid vertex at the inside end of each crossing
     outside: Tensor  # [V] int64 grid vertex at the other end
     cells: Tensor  # [C] int64 first grid vertices of the cells that the surface passes through
 
 
-def march(grid: KuhnGrid, sdf: Tensor, positions: Tensor) -> Crossings:
-    """The zero level of `sdf` [N], linear inside every tetrahedron of `positions` [N,3]. Zero counts as outside.
+class Crossings(NamedTuple):
+    """The surface and the grid edges that it crosses; crossing i carries vertex i. Fields as in `Topology`."""
 
-    A field of one sign gives an empty surface. Vertices are ordered by first use, so the result is deterministic. Synchronises
-    three times (cells, faces and vertices are counted).
+    vertices: Tensor  # [V, 3] differentiable in sdf and positions
+    faces: Tensor
+    inside: Tensor
+    outside: Tensor
+    cells: Tensor
+
+
+def cross(grid: KuhnGrid, sdf: Tensor) -> Topology:
+    """Where the zero level of `sdf` [N] crosses grid edges. Zero counts as outside; a field of one sign gives empty tensors.
+
+    Crossings are numbered by first use, so the result is deterministic. Synchronises three times (cells, faces and crossings are
+    counted).
     """
-    if sdf.shape != (grid.vertex_count,) or positions.shape != (grid.vertex_count, 3):
-        n = grid.vertex_count
-        raise ValueError(f"expected sdf [{n}] and positions [{n},3], got {list(sdf.shape)} and {list(positions.shape)}")
+    if sdf.shape != (grid.vertex_count,):
+        raise ValueError(f"expected sdf [{grid.vertex_count}], got {list(sdf.shape)}")
     inside = sdf.detach() < 0
     cells = grid.active_cells(inside)
     weights = 2 ** torch.arange(8, device=cells.device)
@@ -70,7 +78,26 @@ def march(grid: KuhnGrid, sdf: Tensor, positions: Tensor) -> Crossings:
 
     low, high = grid.edge_ends(edge[is_first.nonzero().view(-1)])
     low_inside = inside[low]
-    a, b = torch.where(low_inside, low, high), torch.where(low_inside, high, low)
-    share = CrossingShare.apply(sdf.index_select(0, a), sdf.index_select(0, b), 1e-2 * grid.h)[:, None]
-    vertices = share * positions.index_select(0, a) + (1 - share) * positions.index_select(0, b)
-    return Crossings(vertices, faces, a, b, cells)
+    return Topology(faces, torch.where(low_inside, low, high), torch.where(low_inside, high, low), cells)
+
+
+def place(
+    grid: KuhnGrid,
+    sdf_inside: Tensor,  # [V] negative
+    sdf_outside: Tensor,  # [V] not negative
+    inside: Tensor,  # [V, 3] positions of the inside ends
+    outside: Tensor,  # [V, 3]
+) -> Tensor:  # [V, 3]
+    """The zero of each crossed edge, linear between its ends; differentiable in everything."""
+    share = CrossingShare.apply(sdf_inside, sdf_outside, 1e-2 * grid.h)[:, None]
+    return share * inside + (1 - share) * outside
+
+
+def march(grid: KuhnGrid, sdf: Tensor, positions: Tensor) -> Crossings:
+    """The zero level of `sdf` [N], linear inside every tetrahedron of `positions` [N,3]; see `cross` for its edge cases."""
+    if positions.shape != (grid.vertex_count, 3):
+        raise ValueError(f"expected positions [{grid.vertex_count},3], got {list(positions.shape)}")
+    topology = cross(grid, sdf)
+    a, b = topology.inside, topology.outside
+    ends = (values.index_select(0, end) for values in (sdf, positions) for end in (a, b))
+    return Crossings(place(grid, *ends), *topology)

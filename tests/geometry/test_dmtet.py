@@ -279,3 +279,17 @@ def test_wrong_shapes_are_refused_with_both_sizes():
     fresh, mesh = DMTet(grid, sphere(grid)), DMTet(grid, sphere(grid)).extract()
     with pytest.raises(ValueError, match=r"call extract\(\) first"):
         fresh.regularisers(mesh)
+
+
+@pytest.mark.parametrize("lattice", [2, 3])
+def test_a_coarse_lattice_is_interpolated_along_each_axis(lattice: int):
+    grid, coarse = KuhnGrid(6), KuhnGrid(6 // lattice)
+    surface = DMTet(grid, sphere(grid).double(), lattice=lattice)
+
+    def trilinear(points: torch.Tensor) -> torch.Tensor:
+        x, y, z = points.double().unbind(1)
+        return 1 + x + 2 * y + 3 * z + x * y - 2 * y * z + 0.5 * x * y * z
+
+    with torch.no_grad():
+        surface.parameters()["sdf"].copy_(trilinear(coarse.positions))
+    torch.testing.assert_close(surface.delta(), trilinear(grid.positions), atol=1e-5, rtol=0)
