@@ -57,8 +57,9 @@ def _fields(to: Any, path: str) -> list[str]:
     """Field names of the struct that `path` ("stages[...].timesteps") leads to."""
     for part in re.sub(r"\[[^\]]*\]", "", path).split("."):
         if part and hasattr(to, "__struct_fields__"):
-            hints = msgspec.inspect.type_info(to).fields  # type: ignore[union-attr]
-            to = next((_struct_in(f.type) for f in hints if f.encode_name == part), to)
+            info = msgspec.inspect.type_info(to)
+            fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
+            to = next((_struct_in(field.type) for field in fields if field.encode_name == part), to)
     return list(getattr(to, "__struct_fields__", ()))
 
 

@@ -14,7 +14,7 @@ from backend.geometry.dmtet import DMTet
 from backend.geometry.fidelity import FidelityMeter, tolerance
 from backend.geometry.fixed_mesh import FixedMesh
 from backend.geometry.kuhn import KuhnGrid
-from backend.geometry.normalise import fit_domain, move
+from backend.geometry.normalise import LONGEST_SIDE, fit_domain, move
 from backend.geometry.sketch_sdf import SketchField, fit_sdf
 from backend.refine.inputs import Inputs
 from backend.refine.keep import keep_on_grid, with_kept_colours
@@ -25,7 +25,9 @@ from protocol.job import RefineJob
 SMALLEST_GRID, LARGEST_GRID_CPU, LARGEST_GRID_CUDA = 32, 64, 128
 CELLS_PER_RADIUS = 1.5
 GROWTH_CELLS_PER_SLACK = 10.0
-PROMPT_RADIUS, PROMPT_NOISE = 0.55, 0.12
+PROMPT_RADIUS, PROMPT_NOISE = 0.42, 0.04
+PROMPT_LATTICE = 4  # finer ones grow warts long before a silhouette
+PROMPT_REACH = 0.9  # of the sphere that cameras frame: the asset is expected to fill it
 
 
 def prepare(job: RefineJob, inputs: Inputs, device: torch.device) -> Subject:
@@ -104,8 +106,11 @@ def _from_nothing(job: RefineJob, device: torch.device) -> Subject:
     side = grid.n + 1
     coarse = torch.randn(1, 1, 9, 9, 9, generator=generator(job.seed, "start shape")).to(device)
     noise = torch.nn.functional.interpolate(coarse, size=(side, side, side), mode="trilinear", align_corners=True).flatten()
-    surface = DMTet(grid, grid.positions.norm(dim=-1) - PROMPT_RADIUS + PROMPT_NOISE * noise)
-    return _subject(job, surface, _new_field(job, device), grid.h, np.eye(4), _detached(surface))
+    lattice = PROMPT_LATTICE if grid.n % PROMPT_LATTICE == 0 else 1
+    surface = DMTet(grid, grid.positions.norm(dim=-1) - PROMPT_RADIUS + PROMPT_NOISE * noise, lattice=lattice)
+    subject = _subject(job, surface, _new_field(job, device), grid.h, np.eye(4), _detached(surface))
+    subject.radius = PROMPT_REACH
+    return subject
 
 
 def _from_polygons(job: RefineJob, polygons: PolygonMesh, device: torch.device) -> Subject:
@@ -125,7 +130,7 @@ def _subject(job: RefineJob, surface: Surface, field: TriplaneField, h: float, m
         surface=surface,
         field=field,
         h=h,
-        radius=float(reach),
+        radius=max(float(reach), LONGEST_SIDE / 2),
         to_scene=np.linalg.inv(matrix),
         start=start,
         front_deg=job.front_deg,

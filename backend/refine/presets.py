@@ -69,13 +69,13 @@ def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
             350,
             name="grow",
             timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.6)),
-            geometry_rate_h=(0.15, 0.05),
+            geometry_rate_h=(1.2, 0.1),
             anchor=(0.0, 0.0),
-            regularisers={"laplacian": (0.5, 0.3), "normal": (0.3, 0.3), "sign": (0.3, 0.1)},
+            regularisers={"laplacian": (0.4, 0.8), "normal": (0.2, 0.5), "sign": (0.1, 0.1)},
         )
         presets = {
             "quick": (grow,),
-            "default": (grow, _colour(card, 250), _bridge(card, 100)),
+            "default": (grow, _colour(card, 200), _bridge(card, 80)),
         }
     elif mode == "sketch":
         presets = {
