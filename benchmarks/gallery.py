@@ -53,7 +53,7 @@ SHEETS: dict[str, list[Entry]] = {
     "parts": [
         Entry("0 steps", "a red flower", "flower.glb", {"steps": 0}),
         Entry("colour only", "a red flower", "flower.glb", {"preset": "colour"}),
-        Entry("default", "a red flower", "flower.glb"),
+        Entry("default (SDS, shape, Bridge)", "a red flower", "flower.glb"),
         Entry("blue", "a blue flower", "flower.glb"),
     ],
     "prompt": [
@@ -95,6 +95,12 @@ HEAD = (
 )
 
 
+def _save(picture: Image.Image, name: str) -> None:
+    """Into docs/pictures, with few colours: the repository keeps these files."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    picture.quantize(192).save(PICTURES / name, optimize=True)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--out", type=Path, default=Path("out/gallery"))
@@ -112,14 +118,17 @@ def main() -> None:
             drawn = result.exported.pictures
             lines.append(row(entry, facts))
             print("  " + lines[-1], flush=True)
-            rows += [(f"{entry.name}: {title}", drawn[title]) for title in ("start", "result", "result as clay")]
+            shown = ("result",) if sheet == "parts" else ("start", "result", "result as clay")
+            rows += [(f"{entry.name}: {title}", drawn[title]) for title in shown]
+            if given.write and entry.name == "flower":
+                demo = [(title, drawn[title][:5]) for title in ("sketch", "start", "result")]
+                _save(Image.fromarray(tile(demo)), "demo.png")
         if not rows:
             continue
         picture = Image.fromarray(tile(rows))
         picture.save(given.out / f"{sheet}.png", optimize=True)
         if given.write and not given.only:
-            PICTURES.mkdir(parents=True, exist_ok=True)
-            picture.quantize(192).save(PICTURES / f"{sheet}.png", optimize=True)
+            _save(picture, f"{sheet}.png")
             marked = re.compile(rf"(<!-- {sheet} -->\n).*?(\n<!-- end -->)", re.S)
             text = "\n".join([HEAD, *lines])
             PAGE.write_text(marked.sub(lambda found, text=text: found.group(1) + text + found.group(2), PAGE.read_text()))
