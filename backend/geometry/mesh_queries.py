@@ -6,7 +6,7 @@ import torch
 import warp as wp
 from torch import Tensor
 
-wp.config.log_level = max(wp.config.log_level, wp.LOG_ERROR)  # the library prints nothing of its own
+from backend.geometry.warp_start import start_warp
 
 FAR = 1.0e6
 
@@ -78,7 +78,7 @@ class MeshQueries:
     def __init__(self, vertices: Tensor, faces: Tensor, device: torch.device | str = "cpu", *, winding: bool = False) -> None:
         if len(faces) == 0:
             raise ValueError("queries need a mesh with at least one face, got none")
-        wp.init()
+        start_warp()
         self.device = torch.device(device)
         self._points = wp.from_torch(vertices.detach().to(self.device, torch.float32).contiguous(), dtype=wp.vec3)
         self._indices = wp.from_torch(faces.detach().to(self.device, torch.int32).contiguous().view(-1))

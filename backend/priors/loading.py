@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
@@ -58,7 +59,8 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        with _quietly():
+            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except (OSError, ValueError) as error:
         raise _damaged(folder / "tokenizer", error) from error
     return Networks(unet, vae, text, tokenizer, _config(folder, "scheduler"), (*unet_files, *vae_files, *text_files))
@@ -133,7 +135,7 @@ def _network(folder: Path, part: str, load: Callable[..., Any]) -> tuple[Any, li
         for path in files:
             with safe_open(path, framework="pt"):
                 pass  # a file cut short is found here, by its length
-        with _no_progress_bar():
+        with _quietly():
             network, found = load(
                 pretrained_model_name_or_path=folder / part,
                 variant=variant,
@@ -151,15 +153,19 @@ def _network(folder: Path, part: str, load: Callable[..., Any]) -> tuple[Any, li
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keeps transformers from printing a bar while it loads; the setting is the process's, so it is put back."""
-    was_on = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+def _quietly() -> Iterator[None]:
+    """Keeps both libraries from printing bars and remarks while they load; the settings are the process's, so they are put back."""
+    before = [(log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in (transformers_logging, diffusers_logging)]
+    for log, _, _ in before:
+        log.disable_progress_bar()
+        log.set_verbosity_error()
     try:
         yield
     finally:
-        if was_on:
-            transformers_logging.enable_progress_bar()
+        for log, bar, verbosity in before:
+            log.set_verbosity(verbosity)
+            if bar:
+                log.enable_progress_bar()
 
 
 def _config(folder: Path, part: str) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import warp as wp
 from torch import Tensor
 
 from backend.geometry.contract import EdgeTable
+from backend.geometry.warp_start import start_warp
 
 from .screen import KEY_SCALE, MIN_W, NO_KEY
 
-wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)
 wp.set_module_options({"enable_backward": False})
 
 _SCALE = wp.constant(wp.float64(KEY_SCALE))
@@ -193,6 +193,7 @@ def nearest_faces(screen: Tensor, faces: Tensor, size: tuple[int, int], cull: bo
     keys = torch.full((screen.shape[0], height, width), NO_KEY, dtype=torch.int64, device=screen.device)
     if not keys.numel() or not len(faces):
         return keys
+    start_warp()
     faces = faces.detach().contiguous()
 
     def draw(views: slice, which: int, strips: int, stream: Any) -> None:
@@ -222,6 +223,7 @@ def silhouette_crossings(screen: Tensor, edges: EdgeTable, depth: Tensor) -> Ten
     keys = torch.full((*depth.shape, 2), NO_KEY, dtype=torch.int64, device=screen.device)
     if not keys.numel() or not len(edges.ends):
         return keys
+    start_warp()
     ends, opposite, depth = edges.ends.contiguous(), edges.opposite.contiguous(), depth.float().contiguous()
 
     def cross(views: slice, stream: Any) -> None:
@@ -248,6 +250,7 @@ def silhouette_crossings(screen: Tensor, edges: EdgeTable, depth: Tensor) -> Ten
 @cache
 def load_kernels(device: str = "cpu") -> None:
     """Compile (or read from the cache) the kernels of this module for a device, so that the first picture does not wait."""
+    start_warp()
     wp.load_module(sys.modules[__name__], device)
 
 

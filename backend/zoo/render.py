@@ -12,6 +12,7 @@ import numpy as np
 import warp as wp
 
 from backend.colour import linear_to_srgb, srgb_to_linear
+from backend.geometry.warp_start import start_warp
 from backend.zoo.field import Solid, local_distance, local_paint
 from backend.zoo.primitives import MAX_PRIMITIVES, PRIMITIVE_DTYPE, ZooObject, pack
 
@@ -207,6 +208,7 @@ def render(
         c["background"] = srgb_to_linear(np.asarray(shot.background))
         if shot.clay is not None:
             c["is_clay"], c["clay"] = 1, srgb_to_linear(np.asarray(shot.clay))
+    start_warp()
     picture = wp.empty((batch, size_px, size_px), dtype=wp.vec3, device=device)
     coverage = wp.empty((batch, size_px, size_px), dtype=wp.float32, device=device)
     wp.launch(
