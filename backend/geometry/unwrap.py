@@ -100,6 +100,7 @@ def _run_child(folder: Path, deadline_s: float, memory_bytes: int, texture_px: i
             stdout=subprocess.DEVNULL,
             stderr=errors,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,  # Ctrl-C at the terminal is the parent's to answer
         )
         try:
             while child.poll() is None:
