@@ -113,6 +113,13 @@ class JournalEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: Steer
 
 
+class Repeat(msgspec.Struct, frozen=True, kw_only=True):
+    """What the report of a run holds to run it again; the rest of a report is passed over."""
+
+    resolved: RefineJob
+    journal: tuple[JournalEntry, ...] = ()
+
+
 def job_from(data: dict[str, Any]) -> RefineJob:
     """A job from plain data. Errors: UserError in one sentence, with the nearest known name for an unknown key."""
     return convert(data, RefineJob, "The job")

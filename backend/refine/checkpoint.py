@@ -9,7 +9,7 @@ import torch
 from backend.assets.atomic import write_bytes
 from backend.errors import UserError
 
-VERSION = 1
+VERSION = 2
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -33,3 +33,12 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if state.get("version") != VERSION:
         raise UserError(f"The checkpoint '{path}' is of version {state.get('version')}, not {VERSION}.", "Start the run again.")
     return state
+
+
+def moved(state: Any, device: torch.device) -> Any:
+    """The same state with its tensors on `device`."""
+    if isinstance(state, dict):
+        return {key: moved(value, device) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(moved(value, device) for value in state)
+    return state.to(device) if isinstance(state, torch.Tensor) else state

@@ -14,8 +14,18 @@ class Control:
 
     def __init__(self, journal: tuple[JournalEntry, ...] = ()) -> None:
         self._steers: queue.SimpleQueue[Steer] = queue.SimpleQueue()
-        self._replay = sorted(journal, key=lambda entry: entry.step)
+        self._replay: list[JournalEntry] = []
+        self.replay(journal)
         self.stop = ""  # "", "pause", "finish" or "discard"
+
+    @property
+    def pending(self) -> tuple[JournalEntry, ...]:
+        """What of the journal has not been replayed yet."""
+        return tuple(self._replay)
+
+    def replay(self, entries: tuple[JournalEntry, ...]) -> None:
+        """Replay these as well, at their steps."""
+        self._replay = sorted([*self._replay, *entries], key=lambda entry: entry.step)
 
     def pause(self) -> None:
         self.stop = self.stop or "pause"

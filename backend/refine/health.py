@@ -33,7 +33,7 @@ class Watch:
             levels = ", ".join(str(int(t)) for t in self.levels[first])
             raise NumericalError(
                 f"Method '{stage.method}' gave numbers that are not finite at step {first} of stage '{stage.name}' (t = {levels}).",
-                "Lower the guidance or the rates; the last good state was exported.",
+                "Lower the guidance or the rates.",
             )
         self.levels.clear()
         return {name: float(value) for name, value in self.losses.items()}

@@ -47,21 +47,29 @@ def measure(subject: Subject, rasterizer: TensorPipeline, exported: "Exported") 
 
 
 def report(result: "Result") -> dict[str, Any]:
-    """The report as plain data; `job` and `journal` together repeat the run."""
+    """The report as plain data; `resolved` and `journal` together repeat the run."""
     return {
         "outcome": result.outcome,
         "job": msgspec.to_builtins(result.asked),
         "resolved": msgspec.to_builtins(result.job),
         "journal": msgspec.to_builtins(result.journal),
+        "ran": [[stage.name, stage.method, stage.steps] for stage in result.ran],
         "steps": result.steps_done,
         "prior": result.prior,
         "device": result.device,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: installed_version(name) for name in PACKAGES},
         "seconds": result.seconds,
         "denoiser_rows": result.rows,
         **result.facts,
         "notes": result.notes,
     }
+
+
+def installed_version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def write_report(result: "Result", out: Path) -> Path:

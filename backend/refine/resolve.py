@@ -1,5 +1,7 @@
 """From a job to the job that is run: every default filled in, every name checked, before anything heavy starts."""
 
+import math
+
 import msgspec
 
 from backend.distill.methods import method as method_named
@@ -13,10 +15,17 @@ from protocol.job import RefineJob, Stage
 def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
     """The job with its stages written out, methods and parameters checked, and step counts scaled.
 
-    Errors: UserError for an empty prompt, an unknown preset, method or parameter, and for parameters of a method nobody runs.
+    What a stage leaves open of its method's parameters comes from the card at run time. Resolving twice changes nothing.
+
+    Errors: UserError for an empty prompt, an unknown preset, method or parameter, for parameters of a method nobody runs, and for
+    what the mode cannot do.
     """
     if not job.prompt.strip():
         raise UserError("The prompt is empty.", "Say in a few words what the sketch is.")
+    if not math.isfinite(job.front_deg):
+        raise UserError(f"The front is turned by {job.front_deg} degrees, which is not a number.", "Give degrees from -Y.")
+    if job.keep and job.mode != "sketch":
+        raise UserError(f"Mode '{job.mode}' cannot keep parts as they are.", "Leave the keep mask out, or use mode sketch.")
     stages = job.stages or stages_of(job.preset, job.mode, card)
     if job.method:
         stages = _with_method(stages, job)
@@ -24,6 +33,8 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
         raise UserError("Parameters were given without a method.", "Name the method they belong to.")
     for stage in stages:
         parse_parameters(stage.method, stage.parameters)
+        if job.mode == "texture" and stage.optimise == "geometry":
+            raise UserError(f"Stage '{stage.name}' moves the shape, which mode 'texture' leaves alone.", "Let it optimise colour.")
     if job.steps >= 0:
         stages = _scaled(stages, job.steps)
     return msgspec.structs.replace(job, stages=stages, method="", parameters={}, steps=-1)

@@ -88,10 +88,10 @@ def test_steering_starts_the_stage_over_and_replays_bit_for_bit(small_job, ball,
     at_step(control, 6, lambda: control.steer(blue))
     steered = _run(small_job, ball, tiny_prior, control=control)
     assert steered.journal == (JournalEntry(6, blue),)
-    assert [stage.name for stage in steered.job.stages] == ["steered", "bridge"]
-    assert steered.job.stages[0].timesteps.high[0] >= 0.8
+    assert [(stage.name, stage.steps) for stage in steered.ran] == [("shape", 6), ("steered", 10), ("bridge", 8)]
+    assert steered.ran[1].timesteps.high[0] >= 0.8
     assert steered.steps_done == 6 + 10 + 8
-    assert _same(steered, _run(small_job, ball, tiny_prior, control=Control(steered.journal)))
+    assert _same(steered, _run(steered.job, ball, tiny_prior, control=Control(steered.journal)))
     assert not _same(steered, _run(small_job, ball, tiny_prior))
 
 
@@ -156,7 +156,7 @@ def test_non_finite_numbers_stop_the_run_and_the_last_good_state_is_exported(sma
     spy = SpyPrior(tiny_prior, poison_from=14)
     with pytest.raises(NumericalError, match=r"'bridge' .* step 2 of stage 'bridge' \(t = "):
         _run(small_job, ball, spy, out=tmp_path)
-    assert (tmp_path / "asset.glb").exists()
+    assert (tmp_path / "last_good" / "asset.glb").exists()
 
 
 def test_unknown_words_are_named(small_job, ball, tiny_prior):
