@@ -1,6 +1,5 @@
 """`sketchbridge doctor`: what this machine has, and why not where something is missing."""
 
-import importlib.metadata
 import json
 import platform
 import shutil
@@ -46,6 +45,7 @@ def examine() -> dict[str, Any]:
     import torch
 
     from backend.priors.resolve import resolve_prior
+    from backend.refine.report import installed_version
     from backend.render.rasterizer import availabilities
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -53,7 +53,7 @@ def examine() -> dict[str, Any]:
     found: dict[str, Any] = {
         "python": platform.python_version(),
         "device": f"{device.type} ({named}), {torch.get_num_threads()} threads",
-        "package": {name: _version(name) for name in PACKAGES},
+        "package": {name: installed_version(name) for name in PACKAGES},
         "rasteriser": {name: "ok" if got.ok else got.reason for name, got in availabilities(device).items()},
         "free disk": f"{shutil.disk_usage('.').free / 2**30:.1f} GiB",
     }
@@ -65,10 +65,3 @@ def examine() -> dict[str, Any]:
         found["shipped prior"] = str(error)
         found["ok"] = False
     return found
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed; reinstall with the constraints file"

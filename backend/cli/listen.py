@@ -35,7 +35,11 @@ class ProgressBar:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.bars.stop()
+        if kind is None:
+            self.bars.stop()
+        else:  # an error leaves its sentence and no bar, nor the empty line that ends one
+            self.bars.live.transient = True
+            self.bars.live.stop()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):

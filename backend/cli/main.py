@@ -1,5 +1,6 @@
 """The command `sketchbridge`. Thin: options become a `RefineJob`, events become a progress bar or JSON lines, errors one sentence."""
 
+import logging
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -7,7 +8,7 @@ from typing import Any
 
 import typer
 
-from protocol.errors import NumericalError, ResourceError, SketchBridgeError, UserError
+from protocol.errors import Cancelled, NumericalError, ResourceError, SketchBridgeError, UserError
 
 app = typer.Typer(
     name="sketchbridge",
@@ -17,19 +18,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-EXIT_CODES = {UserError: 2, ResourceError: 3, NumericalError: 4}
+EXIT_CODES = {UserError: 2, ResourceError: 3, NumericalError: 4, Cancelled: 130}
+
+# What the log of a run says, its notes say as well.
+logging.getLogger("backend").addHandler(logging.NullHandler())
 
 
 def says_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Errors meant for a person become one sentence on stderr and an exit code: 2 input, 3 machine, 4 numbers, 1 anything else."""
+    """Errors meant for a person become one sentence on stderr and an exit code: 2 input, 3 machine, 4 numbers, 130 cancelled."""
 
     @wraps(command)
     def run(*args: Any, **options: Any) -> Any:
         try:
             return command(*args, **options)
         except SketchBridgeError as error:
-            print(f"sketchbridge: {error}", file=sys.stderr)
-            raise typer.Exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)) from None
+            told: SketchBridgeError = error
+        except OSError as error:
+            where = f"'{error.filename}': " if error.filename else ""
+            told = ResourceError(f"The system refused {where}{error.strerror or error}.")
+        except Exception as error:
+            # By name: torch's own class is not worth seconds of imports here.
+            if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+                raise
+            told = ResourceError("The machine ran out of memory.", "Use fewer views, a coarser grid or a smaller texture.")
+        print(f"sketchbridge: {told}", file=sys.stderr)
+        raise typer.Exit(next((code for kind, code in EXIT_CODES.items() if isinstance(told, kind)), 1))
 
     return run
 

@@ -23,7 +23,6 @@ SIDE_PX = 160
 def write_preview(preview: Preview, out: Path) -> Path:
     """`out/previews/step_NNNNNN.png`: the surface from four sides, front first."""
     path = out / "previews" / f"step_{preview.step:06d}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not len(preview.faces):
         return write_png(path, np.full((SIDE_PX, SIDE_PX * len(AZIMUTH_DEG), 3), 255, np.uint8))
     vertices = move(preview.vertices, fit_domain(preview.vertices).to_domain)

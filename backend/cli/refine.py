@@ -1,5 +1,6 @@
 """`sketchbridge refine`: one sketch, prompt or mesh into one asset."""
 
+import errno
 import json
 import signal
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from protocol.errors import UserError
+from protocol.errors import ResourceError, UserError
 
 
 def refine_command(
@@ -60,7 +61,7 @@ def refine_command(
         }
         job = job_from(settings)
     if not resume and not job.prompt.strip():
-        raise UserError("The prompt is empty.", "Say in a few words what it is: --prompt \"a red flower\".")
+        raise UserError("The prompt is empty.", 'Say in a few words what it is: --prompt "a red flower".')
     _make_folder(out)
 
     from backend.cli.listen import JsonLines, ProgressBar
@@ -96,10 +97,9 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _job_in(path: Path) -> tuple[Any, tuple[Any, ...]]:
-    """The job (and journal) of a job file or of a report."""
-    import msgspec
-
-    from protocol.job import JournalEntry, job_from
+    """The job of a job file; of a report the job as it was resolved, so that later presets change nothing, and the journal."""
+    from protocol.job import Repeat, job_from
+    from protocol.strict import convert
 
     try:
         data = json.loads(path.read_text())
@@ -109,8 +109,10 @@ def _job_in(path: Path) -> tuple[Any, tuple[Any, ...]]:
         raise UserError(f"The job file '{path}' is not valid JSON: {error}.", "Correct it, or write it again.") from None
     if not isinstance(data, dict):
         raise UserError(f"The job file '{path}' should hold one JSON object.", "Wrap its settings in braces.")
-    journal = msgspec.convert(data.get("journal", []), tuple[JournalEntry, ...])
-    return job_from(data.get("job", data)), journal
+    if "resolved" not in data:
+        return job_from(data), ()
+    again = convert(data, Repeat, "The report")
+    return again.resolved, again.journal
 
 
 def _make_folder(out: Path) -> None:
@@ -121,4 +123,8 @@ def _make_folder(out: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(
+                f"There is no space left for the output folder '{out}'.", "Free some, or choose another with --out."
+            ) from None
         raise UserError(f"The output folder '{out}' cannot be written: {error.strerror}.", "Choose another with --out.") from None

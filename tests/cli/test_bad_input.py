@@ -1,7 +1,11 @@
 """Everything a person can get wrong: one sentence on stderr, a non-zero exit, nothing written, nothing lost."""
 
+import errno
 import os
+import re
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +16,8 @@ import trimesh
 from typer.testing import CliRunner
 
 from backend.cli.main import app
-from tests.priors.tiny import write_tiny_folder
+from backend.priors.card import CARD_FILE, PriorCard, write_card
+from tests.priors.tiny import WORDS, write_tiny_folder
 
 SKETCHES = Path(__file__).parent.parent.parent / "examples" / "sketches"
 
@@ -32,9 +37,13 @@ def ball(tmp_path):
 def _refused(arguments, code=2):
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     assert result.exit_code == code, result.output
-    said = [line for line in result.stderr.splitlines() if line.startswith("sketchbridge:")]
-    assert len(said) == 1, result.stderr
-    assert "Traceback" not in result.stderr
+    return _one_sentence(result.stderr)
+
+
+def _one_sentence(stderr):
+    """All that stands on stderr, which must be one line of ours."""
+    said = stderr.splitlines()
+    assert len(said) == 1 and said[0].startswith("sketchbridge: "), stderr
     return said[0]
 
 
@@ -65,8 +74,6 @@ TRIANGLE = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
 )
 def test_unusable_meshes(tmp_path, prior, make, told):
     said = _refused(["refine", make(tmp_path), "--prompt", "a mug", "--prior", prior, "--out", tmp_path / "out"])
-    import re
-
     assert re.search(told, said)
     assert not list((tmp_path / "out").glob("asset*"))
 
@@ -97,6 +104,8 @@ def test_three_million_faces_are_refused_from_the_header(tmp_path, prior):
         (["--prompt", "a mug", "--preset", "defalt"], "Did you mean 'default'"),
         (["--prompt", "a mug", "--mode", "sculpt"], "mode"),
         (["--prompt", "a mug", "--keep", "_KEEP"], "_KEEP"),
+        (["--prompt", "a mug", "--keep", "_KEEP", "--mode", "texture"], "cannot keep"),
+        (["--prompt", "a mug", "--front", "nan"], "front"),
         (["--prompt", "a mug", "--device", "toaster"], "toaster"),
         (["--prompt", "a mug", "--rasterizer", "nvdiffrast"], "nvdiffrast"),
     ],
@@ -112,9 +121,41 @@ def test_unwritable_output(tmp_path, ball, prior):
     assert blocked.read_text() == "in the way"
 
 
-def test_damaged_weights(tmp_path, ball, prior):
-    import shutil
+def test_no_space_for_the_output_folder(tmp_path, ball, prior, monkeypatch):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "no space left" in _refused(["refine", ball, "--prompt", "a mug", "--prior", prior, "--out", tmp_path / "out"], code=3)
+
+
+def test_words_the_prior_does_not_know_are_named_and_the_run_goes_on(tmp_path, ball, prior):
+    write_card(prior, PriorCard(name="tiny", vocabulary=("a", *WORDS)))
+    command = ["refine", ball, "--prompt", "a red zebra", "--prior", prior, "--steps", "0", "--texture", "64", "--out", tmp_path / "out"]
+    result = CliRunner().invoke(app, [str(part) for part in command])
+    (prior / CARD_FILE).unlink()
+    assert result.exit_code == 0, result.output
+    assert [line for line in result.stderr.splitlines() if "zebra" in line and line.startswith("warning:")]
+
+
+def test_the_machine_running_out_is_one_sentence(tmp_path, ball, prior, monkeypatch):
+    class OutOfMemoryError(RuntimeError):
+        """As torch names it."""
+
+    for error, told in (
+        (OutOfMemoryError("CUDA"), "memory"),
+        (MemoryError(), "memory"),
+        (PermissionError(13, "Permission denied", "x"), "'x'"),
+    ):
+
+        def fail(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr("backend.refine.run.prepare", fail)
+        assert told in _refused(["refine", ball, "--prompt", "a mug", "--prior", prior, "--out", tmp_path / "out"], code=3)
+
+
+def test_damaged_weights(tmp_path, ball, prior):
     broken = tmp_path / "broken"
     shutil.copytree(prior, broken)
     weights = next((broken / "unet").glob("*.safetensors"))
@@ -129,7 +170,7 @@ def test_hub_id_without_network(tmp_path, ball):
     command += ["--out", str(tmp_path / "out")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 3, done.stderr
-    assert "someone/some-model" in done.stderr and "Traceback" not in done.stderr
+    assert "someone/some-model" in _one_sentence(done.stderr)
 
 
 def test_disk_full_while_writing(tmp_path, ball, prior):
@@ -139,22 +180,23 @@ def test_disk_full_while_writing(tmp_path, ball, prior):
     (out / "asset.glb").write_bytes(b"the asset of yesterday")
 
     def limit():
-        import signal
-
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
 
     command = [sys.executable, "-m", "backend.cli.main", "refine", str(ball), "--prompt", "a red mug"]
-    command += ["--prior", str(prior), "--steps", "0", "--out", str(out)]
+    command += ["--prior", str(prior), "--steps", "0", "--faces", "500", "--texture", "1024", "--out", str(out)]
     done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
+    assert "asset.glb could not be written" in _one_sentence(done.stderr)
     assert (out / "asset.glb").read_bytes() == b"the asset of yesterday"
-    assert not [path for path in out.iterdir() if "partial" in path.name or path.name.endswith(".tmp")]
+    assert not [path for path in out.iterdir() if path.name.endswith(".part")]
+
+
+REPORT = '{"resolved": {"prompt": "x"}, "journal": [{"step": "two", "command": {"type": "steer"}}]}'
 
 
 def test_bad_job_files(tmp_path):
-    for text, told in (("{", "JSON"), ("[]", "object"), ('{"prompt": "x", "sed": 1}', "seed")):
+    for text, told in (("{", "JSON"), ("[]", "object"), ('{"prompt": "x", "sed": 1}', "seed"), (REPORT, "step")):
         path = _text(tmp_path / "job.json", text)
         assert told in _refused(["refine", "--job", path, "--out", tmp_path / "out"])
 
