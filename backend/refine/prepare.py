@@ -24,6 +24,8 @@ from protocol.job import RefineJob
 
 SMALLEST_GRID, LARGEST_GRID_CPU, LARGEST_GRID_CUDA = 32, 64, 128
 CELLS_PER_RADIUS = 1.5
+THINNEST_CELLS = 1.1  # radius below which a tube may slip between grid vertices: sqrt(3)/2, and a margin for the estimate
+JUNCTION_CELLS = 2
 GROWTH_CELLS_PER_SLACK = 10.0
 PROMPT_RADIUS, PROMPT_NOISE = 0.42, 0.04
 PROMPT_LATTICE = 4  # finer ones grow warts long before a silhouette
@@ -46,14 +48,18 @@ def prepare(job: RefineJob, inputs: Inputs, device: torch.device) -> Subject:
     return _from_sketch(job, inputs.sketch, inputs.keep, device)
 
 
-def shape_bound(sketch: SketchField, h: float, slack: float) -> Tensor:
-    """Largest change of the signed distance [N]: what recall tolerates, so that no stroke can be lost by it.
+def shape_bound(sketch: SketchField, grid: KuhnGrid, slack: float) -> Tensor:
+    """Largest rise of the signed distance [N]: what recall tolerates, so that no stroke can be lost by it.
 
-    Never more than half the local stroke radius: the centreline of a stroke of radius r has distance -r and stays inside.
+    Never more than half the local stroke radius, since the centreline of a stroke of radius r has distance -r and must stay inside;
+    never so much that the grid could no longer hold what remains; and near a junction no more than the thinner stroke bears.
     """
     radius = sketch.radius
-    allowed = torch.from_numpy(tolerance(radius.cpu().numpy(), h, slack)).to(radius)
-    return torch.minimum(allowed, radius / 2)
+    allowed = torch.from_numpy(tolerance(radius.cpu().numpy(), grid.h, slack)).to(radius)
+    allowed = torch.minimum(torch.minimum(allowed, radius / 2), (radius - THINNEST_CELLS * grid.h).clamp_min(0.0))
+    window = 2 * JUNCTION_CELLS + 1
+    least = -torch.nn.functional.max_pool3d(-allowed.view(1, 1, *grid.shape), window, stride=1, padding=JUNCTION_CELLS)
+    return least.flatten()
 
 
 def growth_bound(bound: Tensor, h: float, slack: float) -> Tensor:
@@ -69,7 +75,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
     points = move(sketch.vertices, matrix)
     grid, sketch_field = _fit(job, points, sketch.faces, device)
     mask = None if keep is None else keep_on_grid(grid, sketch_field.sdf, points, keep)
-    bound = shape_bound(sketch_field, grid.h, job.slack)
+    bound = shape_bound(sketch_field, grid, job.slack)
     surface = DMTet(
         grid,
         sketch_field.sdf,
@@ -96,7 +102,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
     if mask is not None:
         subject.shown = with_kept_colours(field, grid, mask)
         subject.kept = mask
-    subject.set_slack = lambda slack: _set_slack(surface, sketch_field, grid.h, slack)
+    subject.set_slack = lambda slack: _set_slack(surface, sketch_field, slack)
     return subject
 
 
@@ -186,10 +192,10 @@ def _surface_colours(points: np.ndarray, sketch: TriangleMesh, seed: int) -> tup
     return torch.from_numpy(where.astype(np.float32)), torch.from_numpy(colours.astype(np.float32))
 
 
-def _set_slack(surface: DMTet, sketch: SketchField, h: float, slack: float) -> None:
+def _set_slack(surface: DMTet, sketch: SketchField, slack: float) -> None:
     """New freedom from here on: the present shape becomes the rest shape, and what was used up counts (refinement.md 6)."""
     surface.rebase()
     change = surface.field().detach() - sketch.sdf
-    bound = shape_bound(sketch, h, slack)
+    bound = shape_bound(sketch, surface.grid, slack)
     surface.bound = (bound - change.clamp_min(0)).clamp_min(0.0)
-    surface.growth = (growth_bound(bound, h, slack) + change.clamp_max(0)).clamp_min(0.0)
+    surface.growth = (growth_bound(bound, surface.grid.h, slack) + change.clamp_max(0)).clamp_min(0.0)
