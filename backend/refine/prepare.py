@@ -71,6 +71,8 @@ def growth_bound(bound: Tensor, h: float, slack: float) -> Tensor:
 
 
 def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, device: torch.device) -> Subject:
+    if keep is not None and keep.shape != (len(sketch.vertices),):
+        raise UserError(f"The keep mask has {len(keep)} values for {len(sketch.vertices)} vertices.", "Send one value for each vertex.")
     matrix = _placement(job, sketch.vertices)
     points = move(sketch.vertices, matrix)
     grid, sketch_field = _fit(job, points, sketch.faces, device)
@@ -94,8 +96,9 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
     subject.notes += sketch_field.notes
     subject.drawn = Mesh(torch.from_numpy(points).to(device), torch.from_numpy(sketch.faces).to(device))
     subject.protected = torch.from_numpy(points).to(device)
-    if sketch.colours is not None and np.isfinite(sketch.colours).any():
-        where, colours = _surface_colours(points, sketch, job.seed)
+    painted = None if sketch.colours is None else _surface_colours(points, sketch, sketch.colours, job.seed)
+    if painted is not None:
+        where, colours = painted
         subject.start_colours = (where.to(device), colours.to(device))
         fit_start_colours(field, *subject.start_colours, generator=generator(job.seed, "start colours"))
         subject.anchored_steps = -1  # settled once the stages are known
@@ -177,18 +180,19 @@ def _fit(job: RefineJob, points: np.ndarray, faces: np.ndarray, device: torch.de
     return grid, fit_sdf(points, faces, grid)
 
 
-def _surface_colours(points: np.ndarray, sketch: TriangleMesh, seed: int) -> tuple[Tensor, Tensor]:
-    """Points spread by area over the parts of the sketch that have a colour [S,3] and the colours there [S,3], linear."""
-    assert sketch.colours is not None
-    painted = np.isfinite(sketch.colours).all(-1)[sketch.faces].all(-1)
+def _surface_colours(points: np.ndarray, sketch: TriangleMesh, vertex_colours: np.ndarray, seed: int) -> tuple[Tensor, Tensor] | None:
+    """Points spread by area over the faces that have a colour [S,3] and the colours there [S,3], linear; None if no face has one."""
+    painted = np.isfinite(vertex_colours).all(-1)[sketch.faces].all(-1)
     faces = sketch.faces[painted]
     corners = points[faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    if not area.sum() > 0:
+        return None
     source = np.random.default_rng(seed)
     chosen = source.choice(len(area), 8192, p=area / area.sum())
     weights = source.dirichlet((1.0, 1.0, 1.0), 8192)[..., None]
     where = (corners[chosen] * weights).sum(1)
-    colours = (sketch.colours[faces[chosen]] * weights).sum(1)
+    colours = (vertex_colours[faces[chosen]] * weights).sum(1)
     return torch.from_numpy(where.astype(np.float32)), torch.from_numpy(colours.astype(np.float32))
 
 
