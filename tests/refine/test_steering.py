@@ -56,19 +56,20 @@ def test_commands_not_yet_replayed_survive_a_pause(short_job, ball, tiny_prior, 
     assert _same(whole, resumed)
 
 
-def test_pause_after_the_last_step_of_a_stage(short_job, ball, tiny_prior, tmp_path):
+def test_stopping_twice_changes_nothing(short_job, ball, tiny_prior, tmp_path):
+    """Paused after the last step of a stage, then finished early (and exported) in the next, then run to the end."""
     whole = _run(short_job, ball, tiny_prior)
-    control = Control()
-    at_step(control, 6, control.pause)
-    assert _same(whole, _stopped_and_resumed(short_job, ball, tiny_prior, tmp_path, control))
+    first, second = Control(), Control()
+    at_step(first, 6, first.pause)
+    at_step(second, 8, second.finish_now)
+    assert _run(short_job, ball, tiny_prior, out=tmp_path, control=first).outcome == "paused"
 
+    def go_on(control=None):
+        return refine(RefineJob(prompt="ignored"), Inputs(), prior=tiny_prior, out=tmp_path, resume=True, control=control)
 
-def test_a_run_finished_early_can_go_on(short_job, ball, tiny_prior, tmp_path):
-    whole = _run(short_job, ball, tiny_prior)
-    control = Control()
-    at_step(control, 8, control.finish_now)
-    assert _run(short_job, ball, tiny_prior, out=tmp_path, control=control).outcome == "finished early"
-    assert _same(whole, refine(RefineJob(prompt="ignored"), Inputs(), prior=tiny_prior, out=tmp_path, resume=True))
+    assert go_on(second).outcome == "finished early"
+    assert (tmp_path / "asset.glb").is_file()
+    assert _same(whole, go_on())
 
 
 def test_commands_that_come_together_all_count(short_job, ball, tiny_prior):
