@@ -129,9 +129,9 @@ def main() -> None:
         picture.save(given.out / f"{sheet}.png", optimize=True)
         if given.write and not given.only:
             _save(picture, f"{sheet}.png")
-            marked = re.compile(rf"(<!-- {sheet} -->\n).*?(\n<!-- end -->)", re.S)
+            marked = re.compile(rf"(<!-- {sheet} -->\n).*?(<!-- end -->)", re.S)
             text = "\n".join([HEAD, *lines])
-            PAGE.write_text(marked.sub(lambda found, text=text: found.group(1) + text + found.group(2), PAGE.read_text()))
+            PAGE.write_text(marked.sub(lambda found, text=text: found.group(1) + text + "\n" + found.group(2), PAGE.read_text()))
 
 
 if __name__ == "__main__":

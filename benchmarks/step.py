@@ -138,8 +138,8 @@ def main() -> None:
     text += table(results)
     print(text)
     if given.write:
-        marked = re.compile(rf"(<!-- step {device.type} -->\n).*?(\n<!-- end -->)", re.S)
-        TABLE.write_text(marked.sub(lambda m: m.group(1) + text + m.group(2), TABLE.read_text()))
+        marked = re.compile(rf"(<!-- step {device.type} -->\n).*?(<!-- end -->)", re.S)
+        TABLE.write_text(marked.sub(lambda m: m.group(1) + text + "\n" + m.group(2), TABLE.read_text()))
 
 
 if __name__ == "__main__":
