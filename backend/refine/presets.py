@@ -11,49 +11,53 @@ from protocol.strict import nearest
 SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)}
 
 
+def _stage(changes: dict[str, object], **settings: object) -> Stage:
+    return Stage(**(settings | changes))  # type: ignore[arg-type]
+
+
 def _colour(card: PriorCard, steps: int, **changes: object) -> Stage:
-    settings = {
-        "name": "colour",
-        "optimise": "colour",
-        "steps": steps,
-        "method": "sds",
-        "parameters": {"guidance": card.texture_guidance},
-        "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.5)),
-        "shading": Shading(albedo=0.4, clay=0.0),
-        "bank": 48,
-    } | changes
-    return Stage(**settings)  # type: ignore[arg-type]
+    return _stage(
+        changes,
+        name="colour",
+        optimise="colour",
+        steps=steps,
+        method="sds",
+        parameters={"guidance": card.texture_guidance},
+        timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.5)),
+        shading=Shading(albedo=0.4, clay=0.0),
+        bank=48,
+    )
 
 
 def _shape(card: PriorCard, steps: int, **changes: object) -> Stage:
-    settings = {
-        "name": "shape",
-        "optimise": "both",
-        "steps": steps,
-        "method": "sds",
-        "parameters": {"guidance": card.sds_guidance},
-        "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.6, 0.5)),
-        "shading": Shading(albedo=0.25, clay=0.375 if card.clay_word else 0.0),
-        "geometry_rate_h": (0.12, 0.05),
-        "anchor": (0.1, 0.1),
-        "regularisers": SHAPE_WEIGHTS,
-    } | changes
-    return Stage(**settings)  # type: ignore[arg-type]
+    return _stage(
+        changes,
+        name="shape",
+        optimise="both",
+        steps=steps,
+        method="sds",
+        parameters={"guidance": card.sds_guidance},
+        timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.6, 0.5)),
+        shading=Shading(albedo=0.25, clay=0.375 if card.clay_word else 0.0),
+        geometry_rate_h=(0.12, 0.05),
+        anchor=(0.1, 0.1),
+        regularisers=SHAPE_WEIGHTS,
+    )
 
 
 def _bridge(card: PriorCard, steps: int, **changes: object) -> Stage:
-    settings = {
-        "name": "bridge",
-        "optimise": "colour",
-        "steps": steps,
-        "method": "bridge",
-        "parameters": {"k": card.bridge_k},
-        "timesteps": Timesteps(kind="window", low=(0.02, 0.02), high=(0.5, 0.5)),
-        "shading": Shading(albedo=0.4, clay=0.0),
-        "bank": 48,
-        "colour_rate": (card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
-    } | changes
-    return Stage(**settings)  # type: ignore[arg-type]
+    return _stage(
+        changes,
+        name="bridge",
+        optimise="colour",
+        steps=steps,
+        method="bridge",
+        parameters={"k": card.bridge_k},
+        timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.5, 0.5)),
+        shading=Shading(albedo=0.4, clay=0.0),
+        bank=48,
+        colour_rate=(card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
+    )
 
 
 def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
