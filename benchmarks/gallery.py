@@ -98,7 +98,8 @@ HEAD = (
 def _save(picture: Image.Image, name: str) -> None:
     """Into docs/pictures, with few colours: the repository keeps these files."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    picture.quantize(192).save(PICTURES / name, optimize=True)
+    # The default method spends its colours on large areas and turns a small yellow heart orange.
+    picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE).save(PICTURES / name, optimize=True)
 
 
 def main() -> None:

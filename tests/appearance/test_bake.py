@@ -15,12 +15,10 @@ from backend.render.cameras import clip, orbit
 from backend.render.fragments import interpolate
 from backend.render.normals import normalise, vertex_normals
 from backend.render.pipeline import shade_and_blend
-from backend.render.rasterizer import WarpRasterizer, choose_rasterizer
+from backend.render.rasterizer import choose_rasterizer
 from backend.render.shading import Lights, textureless
 
 from .unwrapped import colours, surface_samples, unwrapped
-
-needs_warp = pytest.mark.skipif(not WarpRasterizer().available("cpu").ok, reason="Warp does not load")
 
 
 def square_uv() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -75,7 +73,6 @@ def test_a_constant_colour_is_the_same_byte_everywhere():
     assert (maps.base_colour == display.numpy()).all()
 
 
-@needs_warp
 def test_texels_read_the_surface_before_decimation():
     vertices, faces, uv = unwrapped("sphere")
     inner = 0.9 * vertices
@@ -91,7 +88,6 @@ def test_texels_read_the_surface_before_decimation():
     assert distance.min() > 0.9 * 0.7 * 0.97
 
 
-@needs_warp
 def test_the_map_of_a_surface_onto_itself_is_flat():
     vertices, faces, uv = unwrapped("torus")
     normal = bake(vertices, faces, uv, colours, 128, project_to=(vertices, faces)).normal
@@ -142,7 +138,6 @@ def test_tangent_space_inverts_the_shading_frame():
     assert (behind == torch.tensor([0.0, 0.0, 1.0])).all()
 
 
-@needs_warp
 def test_the_normal_map_brings_back_the_bumps_that_decimation_removed():
     def bumpy(points):
         direction = normalise(points)
@@ -194,7 +189,6 @@ def test_texture_gradients_in_float64():
     assert torch.autograd.gradcheck(lookup, (texture, uv))
 
 
-@needs_warp
 def test_a_textured_surface_is_a_colour_function_of_points():
     vertices, faces, uv = unwrapped("torus")
     maps = bake(vertices, faces, uv, colours, 256)

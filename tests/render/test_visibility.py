@@ -10,8 +10,7 @@ from backend.render.screen import NO_KEY, discrete_screen
 
 from .shapes import SHAPES, flat_clip, rig, sphere
 
-needs_warp = pytest.mark.skipif(not WarpRasterizer().available("cpu").ok, reason="Warp does not load")
-BACKENDS = [pytest.param(WarpRasterizer(), marks=needs_warp, id="warp"), pytest.param(TorchRasterizer(), id="torch")]
+BACKENDS = [pytest.param(WarpRasterizer(), id="warp"), pytest.param(TorchRasterizer(), id="torch")]
 
 
 def noise_mesh(seed: int = 0, faces: int = 400):
@@ -22,7 +21,6 @@ def noise_mesh(seed: int = 0, faces: int = 400):
     return vertices, torch.arange(3 * faces).view(-1, 3)
 
 
-@needs_warp
 @pytest.mark.parametrize("shape", [*SHAPES, "noise"])
 @pytest.mark.parametrize("size", [(64, 64), (97, 130)])
 @pytest.mark.parametrize("cull", [False, True])
@@ -37,7 +35,6 @@ def test_twins_see_the_same_faces(shape, size, cull):
     assert (mine >= 0).any()
 
 
-@needs_warp
 @pytest.mark.parametrize("shape", [*SHAPES, "noise"])
 def test_twins_find_the_same_silhouette_crossings(shape):
     from backend.render import warp_visibility
@@ -123,7 +120,6 @@ def test_nothing_in_nothing_out(backend, empty):
     assert (face == -1).all()
 
 
-@needs_warp
 @pytest.mark.parametrize("architecture", [75, 90])
 def test_kernels_compile_for_cuda_without_a_device(architecture, tmp_path):
     import warp
@@ -157,7 +153,6 @@ def test_cuda_sees_what_the_cpu_twin_sees(shape):
     assert (crossings != torch_visibility.silhouette_crossings(screen, edges, depth)).float().mean() < 1e-4
 
 
-@needs_warp
 def test_two_threads_over_the_views_give_the_same_faces():
     from backend.render import warp_visibility
 
