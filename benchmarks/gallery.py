@@ -96,10 +96,9 @@ HEAD = (
 
 
 def _save(picture: Image.Image, name: str) -> None:
-    """Into docs/pictures, with few colours: the repository keeps these files."""
+    """Into docs/pictures, in full colour: a palette turns a small yellow heart orange, or bands the clay."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    # The default method spends its colours on large areas and turns a small yellow heart orange.
-    picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE).save(PICTURES / name, optimize=True)
+    picture.convert("RGB").save(PICTURES / name, optimize=True)
 
 
 def main() -> None:
