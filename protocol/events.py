@@ -107,4 +107,6 @@ class Faulted:
     fault: Fault
 
 
-Event = LinkChanged | StatusChanged | JobChanged | JobsListed | Uploading | PreviewArrived | RemarkArrived | Pulling | ResultArrived | Faulted
+Event = (
+    LinkChanged | StatusChanged | JobChanged | JobsListed | Uploading | PreviewArrived | RemarkArrived | Pulling | ResultArrived | Faulted
+)

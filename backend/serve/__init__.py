@@ -1,0 +1,1 @@
+"""Broker, workers, store: jobs of many clients, kept safe on one machine."""
