@@ -167,3 +167,6 @@ class Ports:
     records: Records
     clock: Clock
     notes: list[str] = field(default_factory=list)
+    """Sentences for the panel about what happened to no job in particular, newest last."""
+    token: str = ""
+    """This process's secret; jobs submitted by it belong to it."""
