@@ -1,6 +1,10 @@
 """What broker and workers tell each other, over loopback in the frames of `protocol.framing`. Both see the store's folder.
 
 The header's `job` names the job, its `seq` is the job's attempt: a worker's words about an older attempt are passed over.
+
+A worker is started as `python -m backend.serve.worker ADDRESS DEVICE` ("tcp://127.0.0.1:41234", "cuda:0"). It connects a DEALER whose
+routing id is the secret in the environment variable `SECRET_VARIABLE` (ASCII); the broker hears nobody else. It leaves when the broker
+is gone: its parent process is another than at the start, or the connection is lost for some seconds.
 """
 
 from typing import Literal
@@ -9,6 +13,11 @@ import msgspec
 
 from protocol.job import JournalEntry, RefineJob, Steer
 from protocol.messages import ArraySpec, Artefact, Fault
+
+SECRET_VARIABLE = "SKETCHBRIDGE_WORKER_SECRET"
+CHECKPOINT_FILE = "checkpoint.pt"
+RESULT_FOLDER = "result"
+"""In a job's folder; every artefact lies in it as a file of the artefact's name."""
 
 Outcome = Literal["done", "finished early", "paused", "cancelled", "failed"]
 
