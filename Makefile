@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13; do if $$p -c 'impor
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long check bench clean install
+.PHONY: demo serve addon test test-blender test-gui test-long check bench clean install blender-environments
 
 install: $(VENV)/.installed
 
@@ -18,8 +18,26 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/sketchbridge refine examples/sketches/flower.glb --prompt "a red flower" --out out/demo
 
-test: check
+serve: install
+	$(BIN)/sketchbridge serve
+
+addon: install
+	$(BIN)/python tests/blender_environments.py make 5.0.1
+	$(BIN)/python build_addon.py --platform all
+
+test: check blender-environments
 	$(BIN)/python -m pytest
+	$(BIN)/python tests/blender_environments.py test
+
+test-blender: install
+	$(BIN)/python tests/blender_environments.py test
+
+test-gui: install blender-environments
+	$(BIN)/python tests/gui/root.py
+	$(BIN)/python -m pytest tests/gui
+
+blender-environments: install
+	$(BIN)/python tests/blender_environments.py make
 
 test-long: install
 	$(BIN)/python -m pytest -m long
