@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from protocol.errors import SketchBridgeError
-from protocol.messages import KINDS, ArraySpec, Header
+from protocol.messages import KINDS, WITH_BYTES, ArraySpec, Header
 from protocol.version import BODY_BYTES, FRAME_BYTES, HEADER_BYTES, MESSAGE_FRAMES
 
 ITEM_BYTES = {"float32": 4, "int32": 4, "uint8": 1}
@@ -46,11 +46,19 @@ def array_bytes(spec: ArraySpec) -> int:
     return ITEM_BYTES[spec.dtype] * prod(spec.shape)
 
 
+def as_bytes(array: np.ndarray) -> memoryview:
+    """The array as it travels: little-endian, C order. A view where it lies so already, else a copy."""
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+
+
 def as_array(spec: ArraySpec, data: bytes | memoryview) -> np.ndarray:
     """The read-only array in `data`. Errors: BadMessage where the bytes are not what the description says."""
     if len(data) != array_bytes(spec):
         raise BadMessage(f"The array '{spec.name}' is declared with {array_bytes(spec)} bytes, but its frame has {len(data)}.")
-    return np.frombuffer(data, dtype=np.dtype(spec.dtype).newbyteorder("<")).reshape(spec.shape)
+    try:
+        return np.frombuffer(data, dtype=np.dtype(spec.dtype).newbyteorder("<")).reshape(spec.shape)
+    except ValueError:  # no bytes, and yet a side too long for any array
+        raise BadMessage(f"The array '{spec.name}' is declared with the shape {list(spec.shape)}, which no array has.") from None
 
 
 def encode(
@@ -60,15 +68,14 @@ def encode(
     raw: bytes | memoryview | None = None,
     kinds: Mapping[int, type[msgspec.Struct]] = KINDS,
 ) -> list[bytes | memoryview]:
-    """The frames of one message. Arrays must be those that the body describes; they are laid out little-endian in C order."""
+    """The frames of one message: `arrays` those that the body describes, or `raw` for a kind that carries bytes."""
     frames: list[bytes | memoryview] = [
         bytes([next(kind for kind, struct in kinds.items() if struct is type(body))]),
         msgspec.msgpack.encode(header),
         msgspec.msgpack.encode(body),
     ]
     for spec in getattr(body, "arrays", ()):
-        array = (arrays or {})[spec.name]
-        frames.append(memoryview(np.ascontiguousarray(array, dtype=np.dtype(spec.dtype).newbyteorder("<")).reshape(-1)).cast("B"))
+        frames.append(as_bytes((arrays or {})[spec.name].astype(spec.dtype, copy=False)))
     if raw is not None:
         frames.append(raw)
     return frames
@@ -84,27 +91,34 @@ def decode(frames: Sequence[bytes | memoryview], kinds: Mapping[int, type[msgspe
     for frame, limit in zip(frames, (1, HEADER_BYTES, BODY_BYTES, *[FRAME_BYTES] * MESSAGE_FRAMES), strict=False):
         if len(frame) > limit:
             raise BadMessage(f"A frame has {len(frame)} bytes, but at most {limit} are taken.", "too_large")
-    try:
-        header = msgspec.msgpack.decode(frames[1], type=Header)
-    except msgspec.MsgspecError as error:
-        raise BadMessage(f"The header of a message cannot be read: {error}.") from None
+    header: Header = _unpack(frames[1], Header, "The header of a message")
     kind = kinds.get(frames[0][0] if len(frames[0]) else -1)
     if kind is None:
         raise BadMessage(f"The message kind {bytes(frames[0]).hex() or 'of no byte'} is unknown here.", "unsupported", header)
     try:
-        body = msgspec.msgpack.decode(frames[2], type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise BadMessage(f"The body of '{kind.__name__}' cannot be read: {error}.", header=header) from None
-    rest = frames[3:]
-    specs: tuple[ArraySpec, ...] = getattr(body, "arrays", ())
-    if specs:
-        if len(rest) != len(specs):
-            raise BadMessage(f"'{kind.__name__}' describes {len(specs)} arrays, but {len(rest)} frames came.", header=header)
-        try:
-            return Message(header, body, {spec.name: as_array(spec, frame) for spec, frame in zip(specs, rest, strict=True)})
-        except BadMessage as error:
-            error.header = header
-            raise
-    if len(rest) > 1:
-        raise BadMessage(f"'{kind.__name__}' takes one raw frame at most, but {len(rest)} came.", header=header)
-    return Message(header, body, raw=bytes(rest[0]) if rest else b"")
+        body = _unpack(frames[2], kind, f"The body of '{kind.__name__}'")
+        arrays, raw = _payload(kind, getattr(body, "arrays", ()), frames[3:])
+    except BadMessage as error:
+        error.header = header
+        raise
+    return Message(header, body, arrays, raw)
+
+
+def _unpack(frame: bytes | memoryview, to: type[Any], what: str) -> Any:
+    try:
+        return msgspec.msgpack.decode(frame, type=to)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(f"{what} cannot be read: {str(error)[:300]}.") from None
+
+
+def _payload(
+    kind: type[msgspec.Struct], specs: Sequence[ArraySpec], rest: Sequence[bytes | memoryview]
+) -> tuple[dict[str, np.ndarray], bytes]:
+    expected = 1 if kind in WITH_BYTES else len(specs)
+    if len(rest) != expected:
+        raise BadMessage(f"'{kind.__name__}' should come with {expected} raw frames, but {len(rest)} came.")
+    if kind in WITH_BYTES:
+        return {}, bytes(rest[0])
+    if len({spec.name for spec in specs}) != len(specs):
+        raise BadMessage(f"'{kind.__name__}' describes two arrays of the same name.")
+    return {spec.name: as_array(spec, frame) for spec, frame in zip(specs, rest, strict=True)}, b""

@@ -389,4 +389,8 @@ KINDS: dict[int, type[msgspec.Struct]] = {
     73: Jobs,
     74: Bye,
 }
+FROM_CLIENT = {kind: struct for kind, struct in KINDS.items() if kind < 64}
+FROM_SERVER = {kind: struct for kind, struct in KINDS.items() if kind >= 64}
 COMMANDS = (SteerJob, Pause, Resume, Cancel, Forget)
+WITH_BYTES = (Chunk, Piece)
+"""Kinds that carry exactly one raw frame; others carry the frames that their `arrays` describe, or none."""
