@@ -72,16 +72,12 @@ class Quit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """A sign of life, every second. The first one that is idle says that the worker can take jobs. Memory in bytes, 0 unknown.
-
-    `secret` is the one the broker gave this worker in the environment variable SKETCHBRIDGE_WORKER_SECRET.
-    """
+    """A sign of life, every second. The first one that is idle says that the worker can take jobs. Memory in bytes, 0 unknown."""
 
     device: str
     title: str = ""
     idle: bool = True
     starting: bool = False  # libraries are being loaded; not idle yet
-    secret: str = ""
     memory_free: int = 0
     memory_total: int = 0
 
