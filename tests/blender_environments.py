@@ -37,6 +37,10 @@ class Environment:
         return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     @property
+    def site_packages(self) -> Path:
+        return self.folder / ("Lib/site-packages" if os.name == "nt" else f"lib/python{self.python}/site-packages")
+
+    @property
     def requirements(self) -> list[str]:
         return [f"bpy=={self.blender}", *self.extra, *shared_pins()]
 
