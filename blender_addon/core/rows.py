@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from protocol.events import Link
+from protocol.messages import ENDED
 
 if TYPE_CHECKING:
     from protocol.messages import Fault, JobState, Remark
@@ -30,8 +31,9 @@ class LinkView:
 class Row:
     """One job. `uploaded` and `pulled` are (bytes, of all); `heard_at` is when the server last spoke of it, in seconds of the clock.
 
-    `preview`: its preview object is in the scene and wants to be fed. `here`: it belongs to the open file. `wish`: the verb asked of the
-    server and not yet answered. `adopting`: attached by this session, the server's answer is awaited.
+    `preview`: its preview object is in the scene and wants to be fed. `here`: it belongs to the open file. `object_name`: what it was
+    accepted into. `faults`: what went wrong since its state last changed. `wish`: the verb asked of the server and not yet carried out.
+    `adopting`: attached with an older token, the server's answer is awaited. `unknown`: the server said that it does not know the job.
     """
 
     record: JobRecord | None = None
@@ -46,6 +48,23 @@ class Row:
     accepted: bool = False
     dismissed: bool = False
     here: bool = False
+    object_name: str = ""
     wish: str = ""
     adopting: bool = False
     pulling: bool = False
+    unknown: bool = False
+
+    @property
+    def phase(self) -> str:
+        """The server's word for the state; "" before it spoke."""
+        return self.state.state if self.state else ""
+
+    @property
+    def ended(self) -> bool:
+        """The server said that nothing more will happen by itself."""
+        return self.phase in ENDED
+
+    @property
+    def name(self) -> str:
+        """How the artist calls it: the object's name, else the label that the server keeps; "" where neither is known."""
+        return (self.record.name if self.record else "") or (self.state.label if self.state else "")
