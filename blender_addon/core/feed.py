@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from protocol.events import PreviewArrived
 
@@ -22,10 +24,10 @@ MOVING = ("preparing", "running", "finishing")
 
 @dataclass
 class Feed:
-    """One stream. `shown`: the topology that lies in the preview object; `asked`: credit was given and is not used up."""
+    """One stream. `shown`: what was applied last, None where that is not known; `asked`: credit was given and is not used up."""
 
     waiting: PreviewArrived | None = None
-    shown: str = ""
+    shown: PreviewArrived | None = None
     asked: bool = False
     next_at: float = 0.0
 
@@ -54,7 +56,7 @@ class Feeds:
     def shown_anew(self) -> None:
         """What lies in the preview objects is not known any more: an undo step or a load changed them."""
         for feed in self.by_job.values():
-            feed.shown = ""
+            feed.shown = None
 
     def forget_credit(self) -> None:
         """A new connection knows of no credit given on the one before it."""
@@ -99,10 +101,19 @@ class Feeds:
         clock = session.ports.clock
         started = clock.now()
         row.preview = False  # stays so where the object is gone or cannot be written
-        same = event.topology == feed.shown
+        same = feed.shown is not None and _same_topology(feed.shown, event)
         row.preview = session.ports.previews.update(job, event.vertices, event.faces, event.colours, same)
         if not row.preview:
             self.close(job)
             return
-        feed.shown = event.topology
+        feed.shown = event
         feed.next_at = clock.now() + max(WANTED_INTERVAL_S, APPLY_SHARE * (clock.now() - started))
+
+
+def _same_topology(before: PreviewArrived, after: PreviewArrived) -> bool:
+    """Against what was applied, which need not be what arrived last."""
+    return (
+        before.topology == after.topology
+        and len(before.vertices) == len(after.vertices)
+        and (before.faces is after.faces or np.array_equal(before.faces, after.faces))
+    )

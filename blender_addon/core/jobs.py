@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from .rows import Row
     from .session import Session
 
-VERBS = ("pause", "resume", "stop", "finish", "steer", "accept", "retry", "preview", "hide", "remove", "report")
-OFFLINE_VERBS = ("accept", "preview", "hide", "remove", "report")
+VERBS = ("pause", "resume", "stop", "finish", "steer", "accept", "retry", "preview", "remove", "report")
+OFFLINE_VERBS = ("accept", "preview", "remove", "report")
 """Verbs that need no connection. What is removed meanwhile is forgotten at the server as soon as it is back."""
 
 
 def why_not(session: Session, job: str, verb: str) -> str:
-    """Why this cannot be asked now, for `poll_message_set`; "" if it can. Reads state only, fit for `poll`. `verb`: one of `VERBS`."""
+    """Why this cannot be asked now, for `poll_message_set`; "" if it can. Reads state only, fit for `poll`. `verb`: one of `VERBS`.
+
+    "preview" stands for showing and hiding, whichever is possible.
+    """
     row = session.rows.get(job)
     if row is None:
         return say(words.WHY["no_job"])
@@ -90,15 +93,19 @@ def remove(session: Session, job: str) -> None:
 def show_preview(session: Session, job: str) -> None:
     """Bring back a preview that was taken away (by undo, or by `hide_preview`). Called by an undoable operator."""
     row = _wish(session, job, "preview")
-    if row.record is not None:
-        session.ports.previews.show(row.record)
-        session.feeds.close(job)
-        row.preview = True
+    if row.preview or row.record is None:
+        raise UserError(say(words.WHY["has_preview"]))
+    session.ports.previews.show(row.record)
+    session.feeds.close(job)
+    row.preview = True
 
 
 def hide_preview(session: Session, job: str) -> None:
     """Take the preview away and show the sources; the job goes on. Called by an undoable operator."""
-    _wish(session, job, "hide").preview = False
+    row = _wish(session, job, "preview")
+    if not row.preview:
+        raise UserError(say(words.WHY["no_preview"]))
+    row.preview = False
     session.feeds.close(job)
     session.ports.previews.remove(job)
 
@@ -156,12 +163,8 @@ def _why_not_remove(row: Row) -> str:
 
 def _why_not_preview(row: Row) -> str:
     if row.preview:
-        return "has_preview"
+        return ""
     return "ended" if row.ended else "no_record" if row.record is None else ""
-
-
-def _why_not_hide(row: Row) -> str:
-    return "" if row.preview else "no_preview"
 
 
 REASONS: dict[str, Callable[[Row], str]] = {
@@ -173,7 +176,6 @@ REASONS: dict[str, Callable[[Row], str]] = {
     "accept": why_no_result,
     "retry": _why_not_retry,
     "preview": _why_not_preview,
-    "hide": _why_not_hide,
     "remove": _why_not_remove,
     "report": lambda row: "",
 }

@@ -42,7 +42,10 @@ ICONS = {
 
 @dataclass(frozen=True)
 class JobLine:
-    """One job as the panel shows it. `fraction` None: no bar. `buttons`: the verbs that are possible now."""
+    """One job as the panel shows it. `fraction` None: no bar. `buttons`: the verbs that are possible now.
+
+    `preview`: its preview is in the scene, so the verb "preview" hides it.
+    """
 
     job: str
     icon: str
@@ -55,6 +58,7 @@ class JobLine:
     error: str = ""
     hint: str = ""
     buttons: frozenset[str] = frozenset()
+    preview: bool = False
 
 
 def job_lines(session: Session, now: float) -> list[JobLine]:
@@ -76,6 +80,7 @@ def _line(session: Session, job: str, row: Row, now: float) -> JobLine:
         error=error,
         hint=hint,
         buttons=frozenset(verb for verb in VERBS if not why_not(session, job, verb)),
+        preview=row.preview,
     )
 
 

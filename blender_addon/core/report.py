@@ -53,7 +53,8 @@ def _job(session: Session, job: str) -> list[str]:
         return ["", f"Job {job[:8]}: not known to the server", *_faults(row.faults)]
     lines = [
         "",
-        f"Job {job[:8]}: {state.state}, mode {state.mode}, phase {state.phase}, step {state.step} of {state.steps}, attempt {state.attempt}",
+        f"Job {job[:8]}: {state.state}, mode {state.mode}, attempt {state.attempt}",
+        f"Phase {state.phase}, step {state.step} of {state.steps}, device {state.device}",
         f"Results: {', '.join(artefact.name for artefact in state.results) or 'none'}; fetched: {row.asset is not None}",
     ]
     return lines + _faults([state.fault] if state.fault else []) + _faults(row.faults)

@@ -54,6 +54,7 @@ class Session:
         self._inbox: deque[Event] = deque()
         self._errors = 0
         self._countdown = -1
+        self._given_up = False
 
     @property
     def ready(self) -> bool:
@@ -79,6 +80,7 @@ class Session:
         since = self.link.since if link is self.link.link else now
         self.link = LinkView(link, kind, sentence, hint, now + retry_in_s if link is Link.LOST else 0.0, since)
         self.feeds.forget_credit()
+        self._given_up = False
         if link in (Link.OFF, Link.REFUSED):
             self.status = None
         self.remember("", f"link {link.value} {kind}".rstrip())
@@ -112,7 +114,7 @@ class Session:
         self.earlier = tuple(record for record in self.earlier if record.job != job)
 
     def _step(self, deadline_s: float) -> bool:
-        if self.link.link is Link.REFUSED and self.link.kind == "internal":
+        if self._given_up:
             return False
         clock = self.ports.clock
         until = clock.now() + deadline_s
@@ -139,3 +141,4 @@ class Session:
         except Exception:  # the connection is given up either way
             log.exception("Closing failed")
         self.set_link(Link.REFUSED, "internal", say(words.INTERNAL), say(words.LINK_REMEDY["internal"]))
+        self._given_up = True

@@ -6,7 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protocol.client import Client
+
+from ..core.connect import connect, disconnect
 from ..core.session import Session
+from ..ports import Ports
+from .clock import MachineClock
+from .log_file import close_log, open_log
+from .nowhere import Nowhere
+from .records import FileRecords
+from .token import new_token
 
 if TYPE_CHECKING:
     from ..ports import PreviewHost, SketchReader, VersionHost
@@ -14,14 +23,26 @@ if TYPE_CHECKING:
 
 def open_session(folder: Path, reader: SketchReader, previews: PreviewHost, versions: VersionHost) -> Session:
     """A session that is off. Opens nothing: files below `folder` are made when there is something to write."""
-    raise NotImplementedError
+    ports = Ports(
+        server=Nowhere(),
+        reader=reader,
+        previews=previews,
+        versions=versions,
+        records=FileRecords(folder / "jobs"),
+        clock=MachineClock(),
+        token=new_token(),
+    )
+    session = Session(ports)
+    open_log(folder, session.log)
+    return session
 
 
 def dial(session: Session, address: str, name: str) -> None:
     """Connect to a normalised address with a new client; `name` is how the server calls this one in its log."""
-    raise NotImplementedError
+    connect(session, Client(address, session.ports.token, name))
 
 
 def close_session(session: Session) -> None:
     """Everything shut: sockets and log handlers. For unregister."""
-    raise NotImplementedError
+    disconnect(session)
+    close_log()
