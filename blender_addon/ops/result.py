@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep a result, and go between the versions of an object."""
+
+import bpy
+
+from .. import runtime
+from ..core.accept import accept, revert
+from .reporting import UNDOABLE, UNDOABLE_IN_PANEL, JobOperator, refuse, reporting
+
+
+class SKETCHBRIDGE_OT_accept(JobOperator, bpy.types.Operator):
+    bl_idname = "sketchbridge.accept"
+    bl_label = "Accept Result"
+    bl_description = "Put the result into the scene; what was there stays as a version"
+    bl_options = UNDOABLE_IN_PANEL
+    verb = "accept"
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        accepted = accept(runtime.session(), self.job)
+        if accepted.not_carried:
+            self.report({"WARNING"}, f"Not carried over: {', '.join(accepted.not_carried)}")
+        for note in accepted.notes:
+            self.report({"INFO"}, note)
+        return {"FINISHED"}
+
+
+class VersionOperator:
+    """An operator about one version of the active object."""
+
+    bl_options = UNDOABLE
+
+    index: bpy.props.IntProperty(name="Version", description="Number in the list; 0 is what was drawn", min=0)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        active = context.view_layer.objects.active
+        if active is None:
+            return refuse(cls, "Select an object first")
+        if active.mode != "OBJECT":
+            return refuse(cls, "Leave the editing mode first")
+        return refuse(cls, "" if active.get("sketchbridge_uid") else "This object has no versions yet")
+
+
+class SKETCHBRIDGE_OT_revert(VersionOperator, bpy.types.Operator):
+    bl_idname = "sketchbridge.revert"
+    bl_label = "Revert to Version"
+    bl_description = "Show this version of the object again; the others stay in the list"
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        revert(runtime.session(), context.view_layer.objects.active["sketchbridge_uid"], self.index)
+        return {"FINISHED"}
+
+
+classes = (SKETCHBRIDGE_OT_accept, SKETCHBRIDGE_OT_revert)

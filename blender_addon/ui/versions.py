@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Panel "Versions": what the active object was and is."""
+
+import bpy
+from bpy.app.translations import pgettext_iface as say
+
+from ..ports import Version
+from . import shown
+from .panel import SidebarPanel
+
+
+class SKETCHBRIDGE_PT_versions(SidebarPanel, bpy.types.Panel):
+    bl_label = "Versions"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw(self.layout)
+
+
+def draw(layout: bpy.types.UILayout) -> None:
+    if not shown.now.versions:
+        layout.label(text="Accepted results are kept here", icon="INFO")
+        return
+    column = layout.column(align=True)
+    for index, version in enumerate(shown.now.versions):
+        draw_version(column.row(align=True), index, version)
+
+
+def draw_version(row: bpy.types.UILayout, index: int, version: Version) -> None:
+    name = version.label if not version.prompt else f"{index}  {version.prompt}"
+    marked = say("{name} (check the kept part)").format(name=name) if version.warning else name
+    row.label(text=marked, icon="RADIOBUT_ON" if version.current else "RADIOBUT_OFF", translate=False)
+    if not version.current:
+        row.operator("sketchbridge.revert", text="Revert").index = index
+    pinned = row.operator("sketchbridge.pin_version", text="", icon="PINNED" if version.pinned else "UNPINNED")
+    pinned.index = index
+
+
+classes = (SKETCHBRIDGE_PT_versions,)
