@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 
 from backend.cli.preview import write_preview
 from backend.refine.events import Event, Note, Preview, Progress
-from backend.refine.run import Result
+from backend.refine.result import Result
 
 
 class ProgressBar:
@@ -43,7 +43,8 @@ class ProgressBar:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Progress):
-            self.bars.update(self.task, completed=event.fraction, description=event.phase, left=f"about {event.eta_s:.0f} s left")
+            left = "" if event.eta_s is None else f"about {event.eta_s:.0f} s left"
+            self.bars.update(self.task, completed=event.fraction, description=event.phase, left=left)
         elif isinstance(event, Preview):
             write_preview(event, self.out)
         elif isinstance(event, Note):
@@ -57,7 +58,7 @@ class ProgressBar:
 
 
 class JsonLines:
-    """One JSON object per event on stdout, with an `event` field; previews as pictures in `out/previews`."""
+    """One JSON object per progress, note or preview on stdout, with an `event` field; previews as pictures in `out/previews`."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -71,7 +72,7 @@ class JsonLines:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Preview):
             self._print("preview", {"step": event.step, "picture": str(write_preview(event, self.out)), "faces": len(event.faces)})
-        else:
+        elif isinstance(event, Progress | Note):
             self._print(type(event).__name__.lower(), vars(event))
 
     def finish(self, result: Result, files: list[Path]) -> None:

@@ -5,17 +5,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from protocol.job import Steer
+
 
 @dataclass(frozen=True)
 class Progress:
-    """`fraction` 0..1 over the whole run (1 only when the files are written); seconds since the start and estimated to the end."""
+    """`fraction` 0..1 over the whole run (1 only when the files are written); seconds since the start and, once known, to the end."""
 
     phase: str
     step: int
     steps: int
     fraction: float
     elapsed_s: float
-    eta_s: float
+    eta_s: float | None
     losses: dict[str, float] = field(default_factory=dict)
 
 
@@ -37,5 +39,26 @@ class Note:
     level: str = "note"
 
 
-Event = Progress | Preview | Note
+@dataclass(frozen=True)
+class Steered:
+    """A command took effect before `step` (over all stages); `prompt` is what is painted from here on.
+
+    `tag` is what came with the command, `replayed` says that it came from the journal.
+    """
+
+    step: int
+    command: Steer
+    prompt: str
+    tag: int = 0
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Checkpointed:
+    """From here the run can go on, whatever happens."""
+
+    step: int
+
+
+Event = Progress | Preview | Note | Steered | Checkpointed
 Listener = Callable[[Event], None]

@@ -9,6 +9,7 @@ import torch
 
 from backend.appearance.bake import BakedMaps, bake
 from backend.assets.write import write_glb, write_png
+from backend.errors import Cancelled
 from backend.geometry.clean import clean
 from backend.geometry.contract import Mesh
 from backend.geometry.normalise import move
@@ -32,8 +33,10 @@ class Exported:
     base_colour: np.ndarray  # [S,S,3] uint8 display, row 0 at the top
     normal_map: np.ndarray | None  # [S,S,3] uint8, tangent space
     mesh: Mesh  # the final surface in the domain, before clean-up
-    welded: np.ndarray  # [F,3] int64, the faces with seams closed
+    welded: np.ndarray  # [F,3] int64, the faces with seams closed, over `welded_vertices`
+    welded_vertices: np.ndarray  # [V',3] float32
     paintable: bool  # whether the unwrap is fit for painting by hand
+    loop_uv: np.ndarray | None = None  # texture mode, where a map was made: [L,2] per polygon corner
     pictures: dict[str, np.ndarray] = field(default_factory=dict)  # row title -> [8,S,S,3] uint8
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -41,7 +44,10 @@ class Exported:
 
 @torch.no_grad()
 def export_asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | None, should_stop: Callable[[], bool]) -> Exported:
-    """The surface cleaned, unwrapped and baked; `asset.glb` in `out` unless that is None. Unwrapping polls `should_stop`."""
+    """The surface cleaned, unwrapped and baked; `asset.glb` in `out` unless that is None.
+
+    Errors: Cancelled once `should_stop` says yes; it is asked between these and all through the unwrapping.
+    """
     fine = subject.still()
     device = fine.vertices.device
     cleaned = clean(fine.vertices.cpu().numpy(), fine.faces.cpu().numpy(), job.budget.faces, protect=subject.kept_points())
@@ -54,6 +60,7 @@ def export_asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | N
         should_stop=should_stop,
     )
     corners = charts.uv[charts.faces]
+    go_on_unless(should_stop)
     maps: BakedMaps = bake(
         torch.from_numpy(cleaned.vertices).to(device),
         torch.from_numpy(charts.vertex_map[charts.faces]).to(device),
@@ -63,12 +70,22 @@ def export_asset(subject: Subject, studio: Studio, job: RefineJob, out: Path | N
         project_to=(fine.vertices, fine.faces),
         rasterizer=studio.rasterizer,
     )
-    placed = move(cleaned.vertices[charts.vertex_map], subject.to_scene)
+    go_on_unless(should_stop)
+    welded_vertices = move(cleaned.vertices, subject.to_scene)
+    placed = welded_vertices[charts.vertex_map]
     notes = [*cleaned.notes, *([charts.note] if charts.note else [])]
-    exported = Exported(placed, charts.faces, charts.uv, maps.base_colour, maps.normal, fine, cleaned.faces, charts.paintable, notes=notes)
+    exported = Exported(
+        placed, charts.faces, charts.uv, maps.base_colour, maps.normal, fine, cleaned.faces, welded_vertices, charts.paintable, notes=notes
+    )
     if out is not None:
         exported.files.append(write_glb(out / "asset.glb", placed, charts.faces, charts.uv, maps.base_colour, normal_map=maps.normal))
     return exported
+
+
+def go_on_unless(should_stop: Callable[[], bool]) -> None:
+    """Cancelled if `should_stop` says yes."""
+    if should_stop():
+        raise Cancelled("The export was stopped.")
 
 
 def write_sheet(exported: Exported, out: Path) -> None:

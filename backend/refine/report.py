@@ -15,7 +15,7 @@ from backend.render.silhouette import silhouette_iou
 
 if TYPE_CHECKING:
     from backend.refine.export import Exported
-    from backend.refine.run import Result
+    from backend.refine.result import Result
 
 PACKAGES = ("sketchbridge", "torch", "diffusers", "transformers", "warp-lang", "numpy", "trimesh", "manifold3d", "xatlas")
 

@@ -1,5 +1,6 @@
 """The end of a run in texture mode: only the picture is new. Vertices, polygons and UV maps of the given mesh stay as they are."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from backend.assets.triangulate import Triangulation
 from backend.assets.uv_layout import uv_layout
 from backend.assets.write import write_png
 from backend.geometry.unwrap import unwrap
-from backend.refine.export import UNWRAP_MEMORY_BYTES, Exported
+from backend.refine.export import UNWRAP_MEMORY_BYTES, Exported, go_on_unless
 from backend.refine.inputs import Original
 from backend.refine.subject import Subject
 from backend.render.rasterizer import TensorPipeline
@@ -23,10 +24,18 @@ from protocol.job import RefineJob
 NEW_MAP = "SketchBridge"
 
 
-def export_texture(subject: Subject, rasterizer: TensorPipeline, job: RefineJob, out: Path | None, original: Original | None) -> Exported:
+def export_texture(
+    subject: Subject,
+    rasterizer: TensorPipeline,
+    job: RefineJob,
+    out: Path | None,
+    original: Original | None,
+    should_stop: Callable[[], bool],
+) -> Exported:
     """The baked picture in the mesh's active UV map, or in a new map where it has none; the given file with that picture.
 
     Files: `texture.png`, and `asset.glb` or `asset.obj` where the mesh came as such a file. Notes say what is wrong with the map.
+    Errors: Cancelled once `should_stop` says yes.
     """
     assert subject.polygons is not None and subject.triangles is not None
     polygons, triangles = subject.polygons, subject.triangles
@@ -34,31 +43,40 @@ def export_texture(subject: Subject, rasterizer: TensorPipeline, job: RefineJob,
     if polygons.active_uv:
         loop_uv = polygons.uv_maps[polygons.active_uv]
     else:
-        loop_uv, how = unwrap_polygons(polygons, triangles, job.budget.unwrap_s, job.budget.texture_px)
+        loop_uv, how = unwrap_polygons(polygons, triangles, job.budget.unwrap_s, job.budget.texture_px, should_stop)
         notes.append(f"The mesh has no UV map, so one named '{NEW_MAP}' was made ({how}).")
     uv = loop_uv[triangles.corner].astype(np.float32)
     if polygons.active_uv:
         notes += uv_layout(uv).notes()
     mesh = subject.still()
     device = mesh.vertices.device
-    maps = bake(
-        mesh.vertices, mesh.faces, torch.from_numpy(uv).to(device), subject.colour, job.budget.texture_px, rasterizer=rasterizer
-    )
+    go_on_unless(should_stop)
+    maps = bake(mesh.vertices, mesh.faces, torch.from_numpy(uv).to(device), subject.colour, job.budget.texture_px, rasterizer=rasterizer)
     paintable = bool(polygons.active_uv)
-    exported = Exported(polygons.vertices, triangles.faces, uv, maps.base_colour, None, mesh, triangles.faces, paintable, notes=notes)
+    exported = Exported(
+        polygons.vertices, triangles.faces, uv, maps.base_colour, None, mesh, triangles.faces, polygons.vertices, paintable,
+        loop_uv=None if polygons.active_uv else loop_uv, notes=notes,
+    )  # fmt: skip
     if out is not None:
         exported.files = _write(polygons, loop_uv, maps.base_colour, out, original)
     return exported
 
 
-def unwrap_polygons(polygons: PolygonMesh, triangles: Triangulation, deadline_s: float, texture_px: int) -> tuple[np.ndarray, str]:
+def unwrap_polygons(
+    polygons: PolygonMesh, triangles: Triangulation, deadline_s: float, texture_px: int, should_stop: Callable[[], bool]
+) -> tuple[np.ndarray, str]:
     """One UV per polygon corner [L,2], and how it was made.
 
     xatlas works on triangles; where it cuts through a polygon, corners would need two places, and every polygon then gets a square
     of its own.
     """
     charts = unwrap(
-        polygons.vertices, triangles.faces, deadline_s=deadline_s, memory_bytes=UNWRAP_MEMORY_BYTES, texture_px=texture_px
+        polygons.vertices,
+        triangles.faces,
+        deadline_s=deadline_s,
+        memory_bytes=UNWRAP_MEMORY_BYTES,
+        texture_px=texture_px,
+        should_stop=should_stop,
     )
     corners = triangles.corner.ravel()
     placed = charts.uv[charts.faces].reshape(-1, 2)

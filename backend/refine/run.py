@@ -1,7 +1,5 @@
 """One run, from a job and its inputs to files: a function of `RefineJob`, its journal and nothing else."""
 
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from backend.distill import methods
 from backend.distill.contract import Role
 from backend.distill.parameters import parse_parameters
 from backend.distill.prompts import PromptBank
-from backend.errors import Cancelled, NumericalError
+from backend.errors import Cancelled, NumericalError, UserError
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
 from backend.priors.counting import CountingPrior
@@ -22,47 +20,27 @@ from backend.refine.checkpoint import moved, read_checkpoint, write_checkpoint
 from backend.refine.control import Control
 from backend.refine.descent import Descent
 from backend.refine.device import choose_device
-from backend.refine.events import Listener, Note, Preview, Progress
+from backend.refine.events import Checkpointed, Listener, Preview, Steered
 from backend.refine.export import Exported, export_asset, pictures, write_sheet
 from backend.refine.guard import settle_shape
 from backend.refine.inputs import Inputs
 from backend.refine.prepare import prepare
 from backend.refine.report import measure
 from backend.refine.resolve import resolve
+from backend.refine.result import Result
 from backend.refine.retexture import export_texture
+from backend.refine.runlog import RunLog
+from backend.refine.steering import came_too_late, steered
 from backend.refine.studio import Studio
 from backend.refine.warm_start import warm_start
 from backend.render.rasterizer import choose_rasterizer
-from protocol.job import JournalEntry, RefineJob, Stage, Steer, Timesteps, encode_job
+from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
 
 CHECK_EVERY = 25
 TIDY_EVERY = 200
 AVERAGED_SHARE = 0.3
-STEERED_STEPS = 150
-STEERED_HIGH = 0.8
 CHECKPOINT = "checkpoint.pt"
 LAST_GOOD = "last_good"
-# Rough costs in colour steps, for the estimate of the remaining time only.
-PREPARE_COST, EXPORT_COST, SHAPE_STEP_COST = 40.0, 100.0, 1.6
-
-
-@dataclass
-class Result:
-    """What a run ended with. `outcome`: "done", "finished early" (asked to stop, exported all the same) or "paused" (checkpoint only)."""
-
-    outcome: str
-    asked: RefineJob
-    job: RefineJob  # resolved: its stages written out; with the journal it repeats the run
-    journal: tuple[JournalEntry, ...]
-    ran: tuple[Stage, ...]  # the stages after all steering, cut where they were cut short
-    steps_done: int
-    rows: int  # of the denoiser
-    device: str
-    prior: dict[str, str]
-    exported: Exported | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def refine(
@@ -74,26 +52,34 @@ def refine(
     control: Control | None = None,
     listen: Listener | None = None,
     resume: bool = False,
+    keep_checkpoint: bool = False,
 ) -> Result:
     """Run a job to its end, or until `control` stops it; files go to `out` (None: nothing is written).
 
-    `prior` given: already loaded weights are used instead of `job.prior`. `resume`: go on from `out`'s checkpoint; job, inputs and
-    journal are then read from it, and of the job given only a device that is not "auto" counts.
+    `prior` given: already loaded weights are used instead of `job.prior`. `resume`: go on from `out`'s checkpoint; job and inputs are
+    then read from it, and of the job given only a device that is not "auto" counts. The journal is the checkpoint's, and what that of
+    `control` has more is replayed at its steps. `keep_checkpoint`: a finished run leaves it for the caller to remove.
 
     Errors: UserError (input), ResourceError (weights, disk), NumericalError (the run left the numbers it can work with; the last good
     state is exported first, to `out/last_good`, where there is one), Cancelled.
     """
-    return _Run(job, inputs, out, prior, control or Control(), listen or (lambda event: None), resume).go()
+    return _Run(job, inputs, out, prior, control or Control(), listen or (lambda event: None), resume, keep_checkpoint).go()
 
 
 class _Run:
     def __init__(
-        self, job: RefineJob, inputs: Inputs, out: Path | None, prior: Prior | None, control: Control, listen: Listener, resume: bool
+        self,
+        job: RefineJob,
+        inputs: Inputs,
+        out: Path | None,
+        prior: Prior | None,
+        control: Control,
+        listen: Listener,
+        resume: bool,
+        keep_checkpoint: bool,
     ) -> None:
-        self.began = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-        self.notes: list[str] = []
-        self.out, self.control, self.listen = out, control, listen
+        self.log = RunLog(listen)
+        self.out, self.control, self.listen, self.keep_checkpoint = out, control, listen, keep_checkpoint
         held = read_checkpoint(out / CHECKPOINT, torch.device("cpu")) if resume and out is not None else None
         self.asked = job
         if held is not None:
@@ -105,24 +91,31 @@ class _Run:
         resolve(job, PriorCard())  # every name is checked before weights are loaded
         self.device = choose_device(job.device)
         self.rasterizer = choose_rasterizer(job.rasterizer, self.device)
-        with self._phase("load"):
+        with self.log.phase("load"):
             self.prior = CountingPrior(prior or resolve_prior(job.prior, self.device))
+        if held is not None and held["weights"] != self.prior.fingerprint():
+            raise UserError(
+                f"The run was begun with other weights of the prior '{self.prior.card.name}' than there are now.",
+                "Put the old weights back, or start the run again.",
+            )
         self.job = resolve(job, self.prior.card)
         self.held = None if held is None else moved(held, self.device)
         self.stages = list(self.job.stages) if held is None else msgspec.json.decode(held["stages"], type=list[Stage])
         self.prompt: str = self.job.prompt if held is None else held["prompt"]
         self.journal: list[JournalEntry] = []
+        self.tags: list[int] = []  # of the commands in the journal
         self.done = 0  # steps over all stages
 
     def go(self) -> Result:
         self._warn_about_words(self.prompt)
-        with self._phase("start"):
+        self.log.progress("start", self.done, self.stages, prepared=False)
+        with self.log.phase("start"):
             self.subject = prepare(self.job, self.inputs, self.device)
             self.studio = Studio(self.rasterizer, self.prior.card, self.prior.image_size_px, self.device)
             if self.subject.anchored_steps < 0:
                 self.subject.anchored_steps = sum(stage.steps for stage in self.stages) // 4
             for note in self.subject.notes:
-                self._note(note)
+                self.log.note(note)
         stage_index, step, descent_state = 0, 0, None
         self.texts = self._texts()
         if self.held is not None:
@@ -130,9 +123,12 @@ class _Run:
         else:
             self._preview()
             if self.job.warm_start and any(stage.steps for stage in self.stages):
-                with self._phase("warm start"):
-                    warm_start(self.subject, self.studio, self.prior, self.texts, self.job.seed)
+                self.log.progress("warm start", self.done, self.stages)
+                with self.log.phase("warm start"):
+                    warm_start(self.subject, self.studio, self.prior, self.texts, self.job.seed, self._stops_before_stages)
                 self._preview()
+        if self._stops_before_stages():
+            return self._stopped()
         try:
             stopped = self._stages(stage_index, step, descent_state)
         except NumericalError as error:
@@ -143,11 +139,21 @@ class _Run:
             self._finish("failed")
             where = "" if self.out is None else f" The last good state lies in '{self.out}'."
             raise NumericalError(error.sentence, error.hint + where) from error
-        if stopped == "discard":
+        if stopped in ("pause", "leave", "discard"):
+            return self._stopped()
+        try:
+            return self._finish("finished early" if stopped else "done")
+        except Cancelled:
+            return self._stopped()
+
+    def _stops_before_stages(self) -> bool:
+        """Whether to end although no step was made; a run that is to finish early first gets its start colours."""
+        return self.control.stop in ("pause", "leave", "discard")
+
+    def _stopped(self) -> Result:
+        if self.control.stop == "discard":
             raise Cancelled("The run was cancelled; no asset was written.")
-        if stopped == "pause":
-            return self._result("paused", None)
-        return self._finish("finished early" if stopped else "done")
+        return self._result("paused", None)
 
     def _stages(self, stage_index: int, first: int, descent_state: dict[str, Any] | None) -> str:
         """Run the stages from here on; "" at the end, or how the run was told to stop."""
@@ -157,7 +163,8 @@ class _Run:
                 stage_index += 1
                 continue
             method = methods.method(stage.method)
-            with self._phase(stage.name):
+            self.log.progress(stage.name, self.done, self.stages)
+            with self.log.phase(stage.name):
                 descent = Descent(
                     self.subject,
                     self.studio,
@@ -175,7 +182,7 @@ class _Run:
                 if not stopped and again is None and descent.moves_shape:
                     health.tidy(self.subject)
                     for note in settle_shape(self.subject):
-                        self._note(note)
+                        self.log.note(note)
             if stopped:
                 return stopped
             stage_index = stage_index + 1 if again is None else again
@@ -192,10 +199,12 @@ class _Run:
             for command in self.control.commands(self.done):
                 if again is None:
                     self._check(watch, stage, good)
-                self.journal.append(JournalEntry(self.done, command))
+                self.journal.append(JournalEntry(self.done, command.steer))
+                self.tags.append(command.tag)
                 at, passed = (stage_index, index) if again is None else (again, 0)
-                restart = self._steer(command, at, passed)
+                restart = self._steer(command.steer, at, passed)
                 again = again if restart is None else restart
+                self.listen(Steered(self.done, command.steer, self.prompt, command.tag, command.replayed))
             if again is not None:
                 return "", again
             if self.control.stop:
@@ -212,11 +221,14 @@ class _Run:
             if descent.moves_shape and index % TIDY_EVERY == 0 and index < stage.steps:
                 health.tidy(self.subject)
             show = self.job.preview_every and self.done % self.job.preview_every == 0
-            hold = self.job.checkpoint_every and self.done % self.job.checkpoint_every == 0
+            # After the last step too: an export that is interrupted then costs no step.
+            hold = self.job.checkpoint_every and (self.done % self.job.checkpoint_every == 0 or self.done == self.total)
             if show or hold or index % CHECK_EVERY == 0 or index == stage.steps:
-                losses = self._check(watch, stage, good)
+                self.log.losses = self._check(watch, stage, good)
                 good = self._good(stage_index, index, descent)
-                self._progress(stage.name, losses)
+                self.log.progress(stage.name, self.done, self.stages)
+            else:
+                self.log.tick(stage.name, self.done, self.stages)
             if show:
                 self._preview()
             if hold:
@@ -243,25 +255,17 @@ class _Run:
         self._warn_about_words(self.prompt)
         self.subject.anchored_steps = 0
         self.subject.average = {}
-        first = next((stage for stage in self.stages if stage.method == "sds"), self.stages[0])
-        rest = self.stages[stage_index:]
-        left = rest[0].steps - index if rest[0].method == first.method else STEERED_STEPS
-        again = msgspec.structs.replace(
-            first,
-            name="steered",
-            optimise="colour",
-            steps=max(STEERED_STEPS, left),
-            timesteps=Timesteps(kind=first.timesteps.kind, low=first.timesteps.low, high=(max(STEERED_HIGH, first.timesteps.high[0]), 0.5)),
-        )
-        after = rest[1:] if rest[0].method == first.method else rest
-        before = self.stages[:stage_index] + ([msgspec.structs.replace(rest[0], steps=index)] if index else [])
-        self.stages = [*before, again, *after]
+        self.stages, again = steered(self.stages, stage_index, index)
         self.texts = self._texts()
-        return len(before)
+        return again
+
+    @property
+    def total(self) -> int:
+        return sum(stage.steps for stage in self.stages)
 
     @property
     def averaged_from(self) -> int:
-        return int((1 - AVERAGED_SHARE) * sum(stage.steps for stage in self.stages))
+        return int((1 - AVERAGED_SHARE) * self.total)
 
     def _texts(self) -> PromptBank:
         """Every text the run's methods read, embedded."""
@@ -275,7 +279,9 @@ class _Run:
         unknown = self.prior.unknown_words(prompt)
         if unknown:
             listed = ", ".join(f"'{word}'" for word in unknown)
-            self._note(f"The prior '{self.prior.card.name}' does not know {listed}; it will paint the nearest thing it knows.", "warning")
+            self.log.note(
+                f"The prior '{self.prior.card.name}' does not know {listed}; it will paint the nearest thing it knows.", "warning"
+            )
 
     def _good(self, stage_index: int, step: int, descent: Descent) -> dict[str, Any]:
         return {
@@ -285,6 +291,7 @@ class _Run:
             "prompt": self.prompt,
             "stages": msgspec.json.encode(self.stages),
             "journal": msgspec.json.encode(self.journal),
+            "tags": list(self.tags),
             "anchored_steps": self.subject.anchored_steps,
             "subject": self.subject.state(),
             "descent": descent.state(),
@@ -298,21 +305,28 @@ class _Run:
             "job": encode_job(self.job),
             "inputs": self.inputs.state(),
             "pending": msgspec.json.encode(self.control.pending),
+            "weights": self.prior.fingerprint(),
             "rows": self.prior.rows,
-            "seconds": dict(self.seconds),
-            "notes": list(self.notes),
+            "seconds": dict(self.log.seconds),
+            "notes": list(self.log.notes),
             **self._good(stage_index, step, descent),
         }
         write_checkpoint(self.out / CHECKPOINT, held)
+        self.listen(Checkpointed(self.done))
 
     def _resume(self, held: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
         """Go on from a checkpoint, counts and unplayed commands included: as `_restore`."""
-        self.control.replay(msgspec.json.decode(held["pending"], type=tuple[JournalEntry, ...]))
         self.prior.rows += held["rows"]
-        self.notes = [*held["notes"], *(note for note in self.notes if note not in held["notes"])]
-        for name, passed in held["seconds"].items():
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + passed, 3)
-        return self._restore(held)
+        self.log.go_on(held["notes"], held["seconds"])
+        place = self._restore(held)
+        self.control.go_on(self.journal, msgspec.json.decode(held["pending"], type=tuple[JournalEntry, ...]))
+        for command in self.control.waiting():
+            if command.tag and command.tag in self.tags:  # it took effect, and whoever sent it never heard
+                entry = self.journal[self.tags.index(command.tag)]
+                self.listen(Steered(entry.step, entry.command, self.prompt, command.tag))
+            else:
+                self.control.steer(command.steer, command.tag)
+        return place
 
     def _restore(self, held: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
         """Put a held state back: (stage, step, the stage's optimiser state)."""
@@ -322,6 +336,7 @@ class _Run:
         other = (held["prompt"], stages) != (self.prompt, self.stages)
         self.prompt, self.stages = held["prompt"], stages
         self.journal = msgspec.json.decode(held["journal"], type=list[JournalEntry])
+        self.tags = list(held["tags"])
         self.done = held["done"]
         if other:
             self.texts = self._texts()
@@ -329,66 +344,39 @@ class _Run:
 
     def _finish(self, outcome: str) -> Result:
         self.subject.settle_colours()
-        with self._phase("export"):
-            self._progress("export", {})
+        self.log.progress("export", self.done, self.stages)
+        with self.log.phase("export"):
             if self.subject.polygons is not None:
-                exported = export_texture(self.subject, self.studio.rasterizer, self.job, self.out, self.inputs.original)
+                exported = export_texture(self.subject, self.studio.rasterizer, self.job, self.out, self.inputs.original, self._abandons)
             else:
-                exported = export_asset(self.subject, self.studio, self.job, self.out, lambda: self.control.stop == "discard")
+                exported = export_asset(self.subject, self.studio, self.job, self.out, self._abandons)
             exported.pictures = pictures(self.subject, self.studio)
             if self.out is not None:
                 write_sheet(exported, self.out)
             for note in exported.notes:
-                self._note(note)
-        with self._phase("measure"):
+                self.log.note(note)
+        self.log.progress("measure", self.done, self.stages)
+        with self.log.phase("measure"):
             result = self._result(outcome, exported)
-        if self.out is not None and outcome == "done":
+        for command in self.control.waiting():
+            self.log.note(came_too_late(command.steer), "warning")
+        if self.out is not None and outcome == "done" and not self.keep_checkpoint:
             (self.out / CHECKPOINT).unlink(missing_ok=True)
         if outcome != "failed":
-            total = sum(stage.steps for stage in self.stages)
-            self.listen(Progress("done", self.done, total, 1.0, time.perf_counter() - self.began, 0.0))
+            self.log.done(self.done, self.stages)
         return result
+
+    def _abandons(self) -> bool:
+        return self.control.abandons
 
     def _result(self, outcome: str, exported: Exported | None) -> Result:
         prior = {"name": self.prior.card.name, "licence": self.prior.card.licence, "weights": self.prior.fingerprint()}
         facts = measure(self.subject, self.studio.rasterizer, exported) if exported is not None else {}
         return Result(
             outcome, self.asked, self.job, tuple(self.journal), tuple(self.stages), self.done, self.prior.rows, str(self.device), prior,
-            exported, facts, self.seconds, self.notes,
+            exported, facts, self.log.seconds, self.log.notes,
         )  # fmt: skip
 
-    def _phase(self, name: str) -> "_Phase":
-        return _Phase(self.seconds, name)
-
-    def _note(self, text: str, level: str = "note") -> None:
-        self.notes.append(text)
-        self.listen(Note(text, level))
-
     def _preview(self) -> None:
-        self.listen(Preview(self.done, *self.subject.scene_mesh()))
-
-    def _progress(self, phase: str, losses: dict[str, float]) -> None:
-        cost = [stage.steps * (SHAPE_STEP_COST if stage.optimise != "colour" else 1.0) for stage in self.stages]
-        total = PREPARE_COST + sum(cost) + EXPORT_COST
-        passed, left = PREPARE_COST, self.done
-        for stage, whole in zip(self.stages, cost, strict=True):
-            share = min(1.0, left / stage.steps) if stage.steps else 0.0
-            passed += share * whole
-            left = max(0, left - stage.steps)
-        fraction = min(0.999, passed / total)
-        elapsed = time.perf_counter() - self.began
-        steps = sum(stage.steps for stage in self.stages)
-        self.listen(Progress(phase, self.done, steps, fraction, elapsed, elapsed * (1 - fraction) / fraction, losses))
-
-
-class _Phase:
-    """Adds the seconds of a `with` block to a table under one name."""
-
-    def __init__(self, table: dict[str, float], name: str) -> None:
-        self.table, self.name = table, name
-
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.table[self.name] = round(self.table.get(self.name, 0.0) + time.perf_counter() - self.began, 3)
+        if self.control.previews:
+            self.listen(Preview(self.done, *self.subject.scene_mesh()))

@@ -72,12 +72,12 @@ def test_json_lines_and_a_report_that_repeats_the_run(tmp_path, job_file):
 
 
 def test_ctrl_c_exports_and_resume_finishes(tmp_path, job_file):
-    """In a process of its own, interrupted after its first line of progress; nothing but our own words reach stderr."""
+    """In a process of its own, interrupted once it has made a step; nothing but our own words reach stderr."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "backend.cli.main", "refine", "--job", str(job_file), "--out", str(out), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
-            if json.loads(line)["event"] == "progress":
+            if json.loads(line).get("step", 0) > 0:
                 process.send_signal(signal.SIGINT)
                 break
         rest, stderr = process.communicate(timeout=200)

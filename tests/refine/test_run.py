@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from backend.errors import Cancelled, NumericalError
-from backend.refine import run
+from backend.refine import steering
 from backend.refine.control import Control
 from backend.refine.events import Note, Preview
 from backend.refine.export import export_asset
@@ -27,9 +27,7 @@ def _run(job, ball, prior, **options):
 
 
 def _same(a, b):
-    return all(
-        np.array_equal(getattr(a.exported, name), getattr(b.exported, name)) for name in ("vertices", "faces", "uv", "base_colour")
-    )
+    return all(np.array_equal(getattr(a.exported, name), getattr(b.exported, name)) for name in ("vertices", "faces", "uv", "base_colour"))
 
 
 def test_the_same_job_gives_the_same_bytes(small_job, ball, tiny_prior, tmp_path):
@@ -83,7 +81,7 @@ def test_cancel_discards_and_finish_exports(small_job, ball, tiny_prior, tmp_pat
 
 
 def test_steering_starts_the_stage_over_and_replays_bit_for_bit(small_job, ball, tiny_prior, monkeypatch):
-    monkeypatch.setattr(run, "STEERED_STEPS", 10)
+    monkeypatch.setattr(steering, "STEERED_STEPS", 10)
     control, blue = Control(), Steer(prompt="a blue mug")
     at_step(control, 6, lambda: control.steer(blue))
     steered = _run(small_job, ball, tiny_prior, control=control)

@@ -7,7 +7,7 @@ import torch
 
 from backend.assets.mesh import PolygonMesh, TriangleMesh
 from backend.errors import NumericalError, UserError
-from backend.refine import run
+from backend.refine import steering
 from backend.refine.checkpoint import read_checkpoint
 from backend.refine.control import Control
 from backend.refine.events import Progress
@@ -22,7 +22,7 @@ BLUE = Steer(prompt="a blue mug")
 
 @pytest.fixture(autouse=True)
 def short_steering(monkeypatch):
-    monkeypatch.setattr(run, "STEERED_STEPS", 4)
+    monkeypatch.setattr(steering, "STEERED_STEPS", 4)
 
 
 @pytest.fixture
