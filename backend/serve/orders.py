@@ -2,9 +2,9 @@
 
 The header's `job` names the job, its `seq` is the job's attempt: a worker's words about an older attempt are passed over.
 
-A worker is started as `python -m backend.serve.worker ADDRESS DEVICE` ("tcp://127.0.0.1:41234", "cuda:0"). It connects a DEALER
-and shows in its Beats the secret from the environment variable `SECRET_VARIABLE`; the broker hears nobody else. It leaves when the
-broker is gone: its parent process is another than at the start, or the connection is lost for some seconds.
+A worker is started as `python -m backend.serve.worker ADDRESS DEVICE` ("tcp://127.0.0.1:41234", "cuda:0"). It connects a DEALER whose
+routing id is the secret in the environment variable `SECRET_VARIABLE` (ASCII); the broker hears nobody else. It leaves when the broker
+is gone: its parent process is another than at the start, or the connection is lost for some seconds.
 """
 
 from typing import Literal

@@ -1,0 +1,92 @@
+"""What this server offers, as data for a user interface. No torch: settings and cards are plain structs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from backend.distill.parameters import PARAMETERS, describe_parameters
+from backend.priors.card import PriorCard, read_card
+from backend.refine.presets import stages_of
+from protocol.errors import UserError
+from protocol.job import Mode
+from protocol.messages import Choice, MethodCard, Parameter, PriorInfo
+
+STARTER_FOLDER = Path(__file__).parent.parent / "priors" / "starter"
+
+MODES: tuple[Choice, ...] = (
+    Choice(name="sketch", title="Sketch to asset", description="Turns the drawn shape into a textured asset, close to the drawing."),
+    Choice(name="prompt", title="Prompt to asset", description="Grows an asset from the words alone, without a drawing."),
+    Choice(name="texture", title="Texture only", description="Paints a finished mesh; its shape is not touched."),
+)
+SERVED_MODES: tuple[Mode, ...] = ("sketch", "prompt", "texture")
+
+PRESETS: tuple[Choice, ...] = (
+    Choice(name="default", title="Balanced", description="Colours, then shape and colours together, then details."),
+    Choice(name="quick", title="Quick", description="One short pass: a first impression in a fraction of the time."),
+    Choice(name="colour", title="Colour only", description="Keeps the drawn shape as it is. For sketches."),
+    Choice(name="loose", title="Loose", description="Lets the shape move farther from the drawing, with more steps. For sketches."),
+)
+
+METHOD_WORDS: dict[str, tuple[str, str]] = {
+    "sds": ("Score distillation (SDS)", "Pulls every view toward the prompt. Bold colours and clear shapes; the usual first choice."),
+    "bridge": ("Bridge", "Leads from a description of the present flaws to the prompt. Natural colours and finer detail, best at the end."),
+}
+
+
+@dataclass(frozen=True)
+class OfferedPrior:
+    """A prior that clients may name. `location`: what the worker loads it by; it never comes from a client."""
+
+    location: str
+    card: PriorCard
+    info: PriorInfo
+
+
+def offer_priors(named: tuple[str, ...]) -> dict[str, OfferedPrior]:
+    """The starter and the priors in `named` (folders, or ids of the hub), by the name that clients use.
+
+    Errors: UserError for a folder that is not there, or two of one name; as `read_card`.
+    """
+    offered = {"starter": _offer("starter", "starter", read_card(STARTER_FOLDER))}
+    for location in named:
+        folder = Path(location).expanduser()
+        if folder.is_dir():
+            name, where, card = folder.resolve().name, str(folder.resolve()), read_card(folder)
+        elif location.count("/") == 1 and not location.startswith((".", "/", "~")):
+            name, where, card = location, location, PriorCard(name=location)
+        else:
+            raise UserError(f"There is no prior in '{location}'.", "Give a folder that exists, or a hub id such as owner/name.")
+        if name in offered:
+            raise UserError(f"Two priors are called '{name}'.", "Rename one of the folders.")
+        offered[name] = _offer(name, where, card)
+    return offered
+
+
+def methods() -> tuple[MethodCard, ...]:
+    """Every gradient with its settings."""
+    cards = []
+    for name in PARAMETERS:
+        title, description = METHOD_WORDS[name]
+        parameters = tuple(msgspec.convert(entry, Parameter) for entry in describe_parameters(name))
+        cards.append(MethodCard(name=name, title=title, description=description, parameters=parameters))
+    return tuple(cards)
+
+
+def check_preset(preset: str, mode: Mode, card: PriorCard) -> None:
+    """Errors: UserError if the mode has no such preset, naming the nearest."""
+    stages_of(preset, mode, card)
+
+
+def _offer(name: str, location: str, card: PriorCard) -> OfferedPrior:
+    info = PriorInfo(
+        name=name,
+        title=card.name,
+        licence=card.licence,
+        nouns=card.nouns,
+        colours=card.colours,
+        patterns=card.patterns,
+        vocabulary=card.vocabulary,
+        example_prompts=card.example_prompts,
+    )
+    return OfferedPrior(location, card, info)
