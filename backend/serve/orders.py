@@ -78,7 +78,6 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     idle: bool = True
     starting: bool = False  # libraries are being loaded; not idle yet
-    secret: str = ""
     memory_free: int = 0
     memory_total: int = 0
 
