@@ -49,6 +49,7 @@ class JobRecord:
     settings: str = ""  # the RefineJob as JSON
     file: str = ""  # of the .blend it was started from
     submitted_at: float = 0.0
+    server: str = ""  # the address it was sent to
 
 
 @dataclass(frozen=True)

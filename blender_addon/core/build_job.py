@@ -88,7 +88,8 @@ def check_prompt(prompt: str, welcome: Welcome | None) -> None:
 
 def _check_arrays(mode: str, sketch: Sketch, welcome: Welcome | None) -> None:
     limits = welcome.limits if welcome else Limits()
-    if mode != "prompt" and not len(sketch.arrays.get("vertices", ())):
+    empty = any(array.size == 0 for array in sketch.arrays.values())
+    if empty or (mode != "prompt" and "vertices" not in sketch.arrays):
         raise UserError(say(words.SKETCH_EMPTY), say(words.SKETCH_EMPTY_HINT))
     faces = len(sketch.arrays.get("faces", sketch.arrays.get("polygon_start", ())))
     if faces > limits.faces:

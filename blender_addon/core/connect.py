@@ -57,14 +57,16 @@ def may_connect(address: str, online_access: bool, overridden: bool) -> UserErro
     return UserError(say(words.OFFLINE), say(words.OFFLINE_HINT))
 
 
-def connect(session: Session, server: Server | None = None) -> None:
-    """Open the connection; with `server`, over that client from now on (another address). What follows is told by the tick.
+def connect(session: Session, server: Server | None = None, address: str = "") -> None:
+    """Open the connection; with `server`, over that client at `address` from now on. What follows is told by the tick.
 
     Jobs of this file that an earlier session left are looked for in the records, and attached once the server answers.
     """
-    session.ports.server.close()
     if server is not None:
-        session.ports.server = server
+        session.ports.server.close()
+        session.use(server, address)
+    elif session.link.link in (Link.CONNECTING, Link.HANDSHAKING, Link.READY):
+        return
     session.set_link(Link.CONNECTING)
     match(session, session.file)
     session.ports.server.connect()

@@ -133,7 +133,7 @@ def _why_not_resume(row: Row) -> str:
 
 
 def _why_not_stop(row: Row) -> str:
-    return "ended" if row.ended else ""
+    return "ended" if row.ended or row.refused else ""
 
 
 def _why_not_finish(row: Row) -> str:
@@ -157,14 +157,13 @@ def _why_not_retry(row: Row) -> str:
 
 
 def _why_not_remove(row: Row) -> str:
-    never_taken = row.state is None and bool(row.faults)
-    return "" if row.ended or row.unknown or never_taken else "not_ended"
+    return "" if row.ended or row.unknown or row.refused else "not_ended"
 
 
 def _why_not_preview(row: Row) -> str:
     if row.preview:
         return ""
-    return "ended" if row.ended else "no_record" if row.record is None else ""
+    return "ended" if row.ended or row.refused else "no_record" if row.record is None else ""
 
 
 REASONS: dict[str, Callable[[Row], str]] = {

@@ -72,7 +72,7 @@ def _line(session: Session, job: str, row: Row, now: float) -> JobLine:
         job=job,
         icon="ERROR" if error else ICONS[row.phase],
         title=_title(row),
-        text=_text(row),
+        text=_text(session, row),
         fraction=_fraction(row),
         eta_text=_eta(session, row, now),
         place_text=_place(row),
@@ -93,7 +93,7 @@ def _title(row: Row) -> str:
     return say(words.TITLE, name=name, prompt=short)
 
 
-def _text(row: Row) -> str:
+def _text(session: Session, row: Row) -> str:
     """One sentence: what happens with the job."""
     state = row.state
     if row.unknown:
@@ -101,9 +101,9 @@ def _text(row: Row) -> str:
     if row.wish:
         return say(words.WISH[row.wish])
     if state is None:
-        return _unsent(row)
+        return _unsent(session, row)
     if state.state == "uploading":
-        return _unsent(row)
+        return _unsent(session, row)
     if state.state == "queued":
         return _place(row)
     if state.state == "done":
@@ -113,9 +113,11 @@ def _text(row: Row) -> str:
     return say(words.STATE[state.state])
 
 
-def _unsent(row: Row) -> str:
-    if row.adopting or (row.record is not None and row.state is None and row.heard_at == 0):
-        return say(words.FINDING)
+def _unsent(session: Session, row: Row) -> str:
+    if row.refused:
+        return say(words.NOT_TAKEN)
+    if row.state is None and (row.adopting or not row.held):
+        return say(words.FINDING if session.ready else words.FIND_LATER)
     if row.uploaded and row.uploaded[1]:
         return say(words.SENDING, sent=size(row.uploaded[0]), total=size(row.uploaded[1]))
     return say(words.NOT_SENT)

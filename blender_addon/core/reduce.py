@@ -53,11 +53,11 @@ def reduce(session: Session, event: Event) -> None:
 
 
 def attach(session: Session, job: str) -> None:
-    """Ask the server for a job, with the token of its record where that is an older one."""
+    """Ask the server for a job, with the token of its record where that is an older one. The client keeps hold of it from then on."""
     row = session.rows[job]
     token = row.record.token if row.record and row.record.token != session.ports.token else ""
     row.adopting = bool(token)
-    row.pulling = False
+    row.held = True
     session.ports.server.attach(job, row.state.last_seq if row.state else 0, token)
 
 
@@ -69,8 +69,9 @@ def _link(session: Session, event: LinkChanged) -> None:
         session.welcome = event.welcome
         session.status = event.welcome.status
     session.ports.server.list_jobs()
-    for job in tuple(session.rows):
-        attach(session, job)
+    for job, row in session.rows.items():
+        if not row.held:
+            attach(session, job)
 
 
 def _status(session: Session, event: StatusChanged) -> None:
@@ -86,8 +87,9 @@ def _listed(session: Session, event: JobsListed) -> None:
         _job(session, JobChanged(state))
     listed = {state.job for state in event.jobs}
     for job, row in session.rows.items():
-        if session.ready and row.state is not None and job not in listed and not (row.adopting or row.unknown):
-            attach(session, job)  # a long list may be cut: the answer to this decides
+        overlooked = row.state is not None and job not in listed and not (row.adopting or row.unknown)
+        if session.ready and (overlooked or not row.held):
+            attach(session, job)  # a list may be cut short: the answer to this decides
 
 
 def _job(session: Session, event: JobChanged) -> None:
@@ -147,7 +149,7 @@ def _adopted(session: Session, row: Row) -> None:
     """The job belongs to this session's token now: the record says so before anything else is asked."""
     row.adopting = False
     if row.record is not None:
-        row.record = replace(row.record, token=session.ports.token)
+        row.record = replace(row.record, token=session.ports.token, server=session.address)
         session.save(row.record)
     session.note(say(words.RETURNED, name=row.name or say(words.UNTITLED)))
 
@@ -196,7 +198,9 @@ def _faulted(session: Session, event: Faulted) -> None:
 
 
 def _not_known(session: Session, job: str, row: Row) -> None:
-    if not row.adopting:
+    row.held = False
+    elsewhere = row.record is not None and row.record.server not in ("", session.address)
+    if not row.adopting or elsewhere:
         row.unknown, row.wish, row.pulling = True, "", False
         return
     session.drop(job)

@@ -33,7 +33,8 @@ class Row:
 
     `preview`: its preview object is in the scene and wants to be fed. `here`: it belongs to the open file. `object_name`: what it was
     accepted into. `faults`: what went wrong since its state last changed. `wish`: the verb asked of the server and not yet carried out.
-    `adopting`: attached with an older token, the server's answer is awaited. `unknown`: the server said that it does not know the job.
+    `adopting`: of an older token, and the server has not spoken of it yet. `unknown`: the server said that it does not know the job.
+    `held`: the client keeps hearing of it, over lost links too.
     """
 
     record: JobRecord | None = None
@@ -53,6 +54,7 @@ class Row:
     adopting: bool = False
     pulling: bool = False
     unknown: bool = False
+    held: bool = False
 
     @property
     def phase(self) -> str:
@@ -63,6 +65,11 @@ class Row:
     def ended(self) -> bool:
         """The server said that nothing more will happen by itself."""
         return self.phase in ENDED
+
+    @property
+    def refused(self) -> bool:
+        """It was sent, and never taken."""
+        return self.state is None and bool(self.faults)
 
     @property
     def name(self) -> str:

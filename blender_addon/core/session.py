@@ -19,7 +19,7 @@ from .words import say
 if TYPE_CHECKING:
     from protocol.messages import Status, Welcome
 
-    from ..ports import JobRecord, Ports
+    from ..ports import JobRecord, Ports, Server
 
 __all__ = ["LinkView", "Row", "Session"]
 
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 class Session:
     """Everything the panel shows. `rows`: job id -> Row, oldest first; `earlier`: jobs of earlier sessions that are not in this file.
 
-    `file`: of the open .blend, as far as it was told. `removed`: jobs that the artist dismissed, of which no more is heard.
-    `history`: (seconds of the clock, job, what happened).
+    `file`: of the open .blend, as far as it was told. `address`: of the server, "" before the first. `removed`: jobs that the artist
+    dismissed, of which no more is heard. `history`: (seconds of the clock, job, what happened).
     """
 
     def __init__(self, ports: Ports) -> None:
@@ -47,6 +47,7 @@ class Session:
         self.rows: dict[str, Row] = {}
         self.earlier: tuple[JobRecord, ...] = ()
         self.file = ""
+        self.address = ""
         self.removed: set[str] = set()
         self.feeds = Feeds()
         self.history: deque[tuple[float, str, str]] = deque(maxlen=HISTORY)
@@ -84,6 +85,15 @@ class Session:
         if link in (Link.OFF, Link.REFUSED):
             self.status = None
         self.remember("", f"link {link.value} {kind}".rstrip())
+
+    def use(self, server: Server, address: str) -> None:
+        """Talk to this server from now on. What the one before was asked and did not answer is void."""
+        self.ports.server = server
+        self.address = address
+        self._inbox.clear()
+        for row in self.rows.values():
+            row.held = row.pulling = False
+            row.wish = ""
 
     def remember(self, job: str, what: str) -> None:
         """One line of the state history."""

@@ -42,10 +42,11 @@ def submit(session: Session, sketch: Sketch, settings: Settings, file: str) -> s
         settings=encode_job(description).decode(),
         file=file,
         submitted_at=ports.clock.wall(),
+        server=session.address,
     )
     _remember(session, record)
     session.file = file
-    session.rows[job] = Row(record=record, here=True, preview=True, heard_at=ports.clock.now())
+    session.rows[job] = Row(record=record, here=True, preview=True, held=True, heard_at=ports.clock.now())
     try:
         ports.previews.show(record)
         ports.server.submit(job, description, sketch.arrays, sketch.name[:LABEL_CHARACTERS])

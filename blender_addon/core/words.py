@@ -144,9 +144,11 @@ PULL_STARTS = "Finished, fetching the result"
 READY_TO_ACCEPT = "Finished, ready to accept"
 ACCEPTED = "Accepted"
 ACCEPTED_HERE = "Accepted into '{name}'"
+NOT_TAKEN = "Not taken by the server"
 FINDING = "Asking the server for it"
-UNKNOWN = "The server does not know this job any more."
-UNKNOWN_HINT = "Remove it from the list, or submit again."
+FIND_LATER = "From an earlier session: press Connect to find it again"
+UNKNOWN = "This server does not know the job."
+UNKNOWN_HINT = "Connect to the server that it was sent to, or remove it from the list."
 DIED = "The job ended with an error."
 DIED_HINT = "Press Retry, or use Copy Report."
 WISH = {
@@ -180,7 +182,7 @@ WHY = {
     "no_job": "There is no such job.",
     "not_ready": "There is no connection to a server. Press Connect.",
     "not_sent": "The server has not taken the job yet.",
-    "unknown": "The server does not know this job any more. Remove it from the list.",
+    "unknown": "This server does not know the job. Remove it from the list.",
     "wished": "The server has been asked already.",
     "ended": "The job has ended.",
     "not_ended": "The job still goes on. Stop it first.",

@@ -38,8 +38,14 @@ def open_session(folder: Path, reader: SketchReader, previews: PreviewHost, vers
 
 
 def dial(session: Session, address: str, name: str) -> None:
-    """Connect to a normalised address with a new client; `name` is how the server calls this one in its log."""
-    connect(session, Client(address, session.ports.token, name))
+    """Connect to a normalised address; `name` is how the server calls this client in its log.
+
+    The client of the same address is used again, as it still holds what was not sent.
+    """
+    if session.address == address:
+        connect(session)
+    else:
+        connect(session, Client(address, session.ports.token, name), address)
 
 
 def close_session(session: Session) -> None:
