@@ -1,0 +1,167 @@
+"""Workers, brokers, links and Blenders that go away while a job runs. The result is the same as without."""
+
+import hashlib
+import random
+import time
+
+import numpy as np
+import pytest
+import trimesh
+
+from protocol.client import Client
+from protocol.events import Faulted, JobChanged, Link, LinkChanged, ResultArrived
+from protocol.job import Budget, RefineJob, Steer
+from tests.e2e.processes import Artist, Server, wait_for
+
+ARRAYS = ("vertices", "faces")
+
+
+class Watcher:
+    """A client in this process, pumped while waiting."""
+
+    def __init__(self, address: str, token: str = "a" * 32) -> None:
+        self.client = Client(address, token, "losses")
+        self.client.connect()
+        self.states: list = []
+        self.faults: list = []
+        self.result: ResultArrived | None = None
+        self.link = Link.CONNECTING
+
+    def pump(self) -> None:
+        for event in self.client.pump(0.005):
+            if isinstance(event, JobChanged):
+                self.states.append(event.state)
+            elif isinstance(event, ResultArrived):
+                self.result = event
+            elif isinstance(event, LinkChanged):
+                self.link = event.link
+            elif isinstance(event, Faulted):
+                self.faults.append(event.fault)
+
+    def until(self, test, deadline_s: float, why: str):
+        def asked():
+            self.pump()
+            return test(self.states[-1]) if self.states else False
+
+        wait_for(asked, deadline_s, why)
+        return self.states[-1]
+
+
+def ball():
+    mesh = trimesh.creation.icosphere(subdivisions=3, radius=0.8)
+    return {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
+
+
+def small_job(seed=1):
+    return RefineJob(
+        prompt="a red apple", seed=seed, steps=60, checkpoint_every=5, preview_every=5, budget=Budget(faces=3000, texture_px=128)
+    )
+
+
+def run(server, job, disturb=lambda watcher: None, steer_at=None):
+    """Submit, disturb while it runs, and wait for the arrays of the result."""
+    watcher = Watcher(server.address)
+    try:
+        name = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:32]
+        watcher.client.submit(name, job, ball(), "ball")
+        if steer_at is not None:
+            watcher.until(lambda state: state.step >= steer_at, 120, "the step to steer at")
+            watcher.client.steer(name, Steer(prompt="a blue apple"))
+        disturb(watcher)
+        last = watcher.until(lambda state: state.state in ("done", "failed", "cancelled"), 300, "the end")
+        assert last.state == "done", last
+        watcher.client.pull(name, ARRAYS)
+        wait_for(lambda: watcher.pump() or watcher.result, 30, "the result")
+        return watcher.result.arrays, last
+    finally:
+        watcher.client.close()
+
+
+def same(one, other):
+    return all(np.array_equal(one[name], other[name]) for name in ARRAYS)
+
+
+@pytest.mark.long
+def test_a_worker_killed_at_three_random_moments_changes_nothing(server):
+    undisturbed, _ = run(server, small_job())
+    moments = random.Random(20261121)
+
+    def disturb(watcher):
+        for attempt in range(3):
+            watcher.until(lambda state, n=attempt: state.attempt == n + 1 and state.state == "running" and state.step > 0, 120, "a step")
+            end = time.monotonic() + moments.uniform(0.0, 1.5)
+            wait_for(lambda end=end: watcher.pump() or time.monotonic() > end, 5, "a random moment")
+            server.workers()[0].kill()
+
+    disturbed, last = run(server, small_job(), disturb)
+    assert last.attempt == 4
+    assert same(disturbed, undisturbed)
+
+
+def test_a_worker_killed_once_changes_nothing(server):
+    undisturbed, _ = run(server, small_job(2))
+
+    def disturb(watcher):
+        watcher.until(lambda state: state.state == "running" and state.step >= 7, 120, "a checkpoint")
+        server.workers()[0].kill()
+
+    disturbed, last = run(server, small_job(2), disturb)
+    assert last.attempt == 2
+    assert same(disturbed, undisturbed)
+
+
+def test_a_broker_killed_and_started_again_goes_on(server):
+    undisturbed, _ = run(server, small_job(3))
+
+    def disturb(watcher):
+        watcher.until(lambda state: state.step >= 7, 120, "a checkpoint")
+        server.kill()
+        wait_for(lambda: watcher.pump() or watcher.link is Link.LOST, 20, "the loss to be seen")
+        server.start()
+        wait_for(lambda: watcher.pump() or watcher.link is Link.READY, 60, "the link")
+
+    disturbed, _ = run(server, small_job(3), disturb)
+    assert same(disturbed, undisturbed)
+
+
+def test_blender_closed_and_opened_again_brings_the_result_home(server, blender, tmp_path):
+    path = str(tmp_path / "artist" / "apple.blend")
+    with Artist(blender, tmp_path / "artist") as artist:
+        artist.do("connect", address=server.address)
+        wait_for(lambda: artist.do("rows")["link"] == "ready", 20, "the handshake")
+        before = artist.do("draw_pot")
+        artist.do("settings", prompt="a green apple", steps=60, faces=4000, texture_px="512")
+        artist.press("sketchbridge.submit")
+        (job,) = artist.do("rows")["rows"]
+        artist.wait(job, "a step", lambda row: row["step"] > 0, 120)
+        artist.do("save", path=path)
+        stays = Artist(blender, tmp_path / "somebody else")
+        with stays:
+            stays.do("connect", address=server.address)
+            wait_for(lambda: stays.do("rows")["link"] == "ready", 20, "the second handshake")
+            assert stays.do("rows")["rows"] == {}, "one Blender sees the other's job"
+    with Artist(blender, tmp_path / "artist") as artist:
+        artist.do("reopen", path=path)
+        artist.do("connect", address=server.address)
+        done = artist.wait(job, "the result", lambda row: row["asset"] or row["state"] == "failed", 300)
+        assert done["state"] == "done", done
+        artist.press("sketchbridge.accept", job=job)
+        after = artist.do("facts", name="Apple")
+        assert after["mark"] != before["mark"] and after["matrix"] == before["matrix"]
+
+
+def test_a_link_lost_and_found_loses_nothing(tmp_path, blender):
+    with Server(tmp_path / "server") as server, Artist(blender, tmp_path / "artist") as artist:
+        artist.do("connect", address=server.address)
+        wait_for(lambda: artist.do("rows")["link"] == "ready", 20, "the handshake")
+        artist.do("draw_pot")
+        artist.do("settings", prompt="a green apple", steps=60, faces=4000, texture_px="512")
+        artist.press("sketchbridge.submit")
+        (job,) = artist.do("rows")["rows"]
+        artist.wait(job, "a step", lambda row: row["step"] > 0, 120)
+        server.kill()
+        wait_for(lambda: artist.do("rows")["link"] == "lost", 20, "the loss to be seen")
+        assert artist.row(job)["state"] not in ("failed", "cancelled", "done")
+        server.start()
+        done = artist.wait(job, "the end", lambda row: row["asset"] or row["state"] == "failed", 300)
+        assert done["state"] == "done", done
