@@ -40,7 +40,7 @@ def reporting(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Callable
 def refuse(cls: Any, reason: str) -> bool:
     """False with the reason shown under the button; True where there is none."""
     if reason:
-        cls.poll_message_set(reason)
+        cls.poll_message_set(reason.removesuffix("."))
     return not reason
 
 

@@ -3,8 +3,11 @@
 
 import bpy
 
+from protocol.job import decode_job
+
 from .. import runtime
 from ..core.accept import accept, revert
+from ..ports import JobRecord
 from .reporting import UNDOABLE, UNDOABLE_IN_PANEL, JobOperator, refuse, reporting
 
 
@@ -18,11 +21,18 @@ class SKETCHBRIDGE_OT_accept(JobOperator, bpy.types.Operator):
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         accepted = accept(runtime.session(), self.job)
+        hand_down(runtime.session().rows[self.job].record, bpy.data.objects[accepted.object_name])
         if accepted.not_carried:
             self.report({"WARNING"}, f"Not carried over: {', '.join(accepted.not_carried)}")
         for note in accepted.notes:
             self.report({"INFO"}, note)
         return {"FINISHED"}
+
+
+def hand_down(record: JobRecord | None, item: bpy.types.Object) -> None:
+    """An object that a run made starts with the settings of that run, so that it can be refined further."""
+    if record is not None and not item.sketchbridge.prompt:
+        item.sketchbridge.take(decode_job(record.settings))
 
 
 class VersionOperator:
@@ -53,4 +63,17 @@ class SKETCHBRIDGE_OT_revert(VersionOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-classes = (SKETCHBRIDGE_OT_accept, SKETCHBRIDGE_OT_revert)
+class SKETCHBRIDGE_OT_pin_version(VersionOperator, bpy.types.Operator):
+    bl_idname = "sketchbridge.pin_version"
+    bl_label = "Pin Version"
+    bl_description = "Keep this version when the list grows too long, or let it go again"
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        uid, versions = context.view_layer.objects.active["sketchbridge_uid"], runtime.session().ports.versions
+        listed = versions.versions(uid)
+        versions.pin(uid, self.index, not (self.index < len(listed) and listed[self.index].pinned))
+        return {"FINISHED"}
+
+
+classes = (SKETCHBRIDGE_OT_accept, SKETCHBRIDGE_OT_revert, SKETCHBRIDGE_OT_pin_version)

@@ -3,6 +3,8 @@
 
 import bpy
 
+from protocol.job import RefineJob
+
 from ..core import choices
 from ..core.build_job import Settings
 from . import offer
@@ -14,6 +16,7 @@ MODES = (
     ("prompt", "Prompt Only", "Create an asset at the 3D cursor from the prompt alone", "OUTLINER_OB_FONT", 1),
     ("texture", "Texture Only", "Paint the selected mesh and leave its shape alone", "TEXTURE", 2),
 )
+LARGEST_SEED = 2**31 - 1
 SKETCHABLE = ("MESH", "CURVE", "GPENCIL", "GREASEPENCIL")
 
 
@@ -74,6 +77,12 @@ class SKETCHBRIDGE_PG_settings(bpy.types.PropertyGroup):
         cards = choices.parameters(offer.welcome, self.method)
         if not fits(self.parameters, cards):
             rebuild(self.parameters, cards)
+
+    def take(self, job: RefineJob) -> None:
+        """The settings of a run, for the object that came out of it. The mode stays: the next run starts from what is there."""
+        self.prompt, self.preset, self.method, self.prior = job.prompt, job.preset, job.method, job.prior
+        self.slack, self.seed, self.symmetric = job.slack, min(job.seed, LARGEST_SEED), job.symmetric
+        self.faces = job.budget.faces
 
     def values(self) -> Settings:
         """The same as plain values for `core`."""
