@@ -37,6 +37,9 @@ WORDS = {
     "server_left": ("The server at {address} has stopped.", "Start it again; its jobs go on where they were."),
 }
 
+_unclosed: set[Connection] = set()
+"""Kept until they are closed: a context that is left to the garbage collector may wait for its sockets for ever."""
+
 
 class Connection:
     """At most one socket at a time. `changes` collects what the owner is to be told, in order."""
@@ -80,6 +83,7 @@ class Connection:
         if self._context is not None:
             self._context.term()
             self._context = None
+        _unclosed.discard(self)
         if self.link is not Link.OFF:
             self._change(LinkChanged(Link.OFF))
 
@@ -162,6 +166,7 @@ class Connection:
 
     def _begin(self) -> None:
         self._drop_wire()
+        _unclosed.add(self)
         self._context = self._context or zmq.Context()
         self._silence = Silence()
         self._opened_at = self._clock()

@@ -1,5 +1,6 @@
 """The socket of a client and its monitor. ZeroMQ's own threads are native: no Python thread, no call that waits."""
 
+import re
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from zmq.utils.monitor import recv_monitor_message
 from protocol.errors import UserError
 from protocol.version import FRAME_BYTES
 
+ADDRESS = re.compile(r"tcp://(?:[^\s/:*;\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):([0-9]{1,5})")
 HIGH_WATER = 256
 """Messages that may wait in either direction; far above the credit of previews and the window of chunks."""
 
@@ -36,6 +38,9 @@ class Wire:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
         """Begins to connect. Errors: UserError where this is no address."""
+        match = ADDRESS.fullmatch(address)
+        if match is None or not 0 < int(match[1]) < 2**16:
+            raise _no_address(address)
         self._socket = context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
@@ -55,9 +60,7 @@ class Wire:
             self._socket.connect(address)
         except zmq.ZMQError:
             self.close()
-            raise UserError(
-                f"'{address}' is no address of a server.", "Write it as tcp://host:port, for example tcp://127.0.0.1:5577."
-            ) from None
+            raise _no_address(address) from None
 
     def happenings(self) -> list[Happening]:
         """What the monitor saw since the last call, oldest first."""
@@ -92,3 +95,7 @@ class Wire:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(0)
+
+
+def _no_address(address: str) -> UserError:
+    return UserError(f"'{address}' is no address of a server.", "Write it as tcp://host:port, for example tcp://127.0.0.1:5577.")
