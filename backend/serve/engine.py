@@ -1,0 +1,150 @@
+"""One job at a time on one device: `backend.refine` in the words of `orders`."""
+
+import logging
+import os
+import platform
+import traceback
+from pathlib import Path
+
+import msgspec
+import torch
+
+from backend.errors import Cancelled, NumericalError, ResourceError, SketchBridgeError
+from backend.priors.card import PriorCard
+from backend.priors.contract import Prior
+from backend.priors.resolve import resolve_prior
+from backend.refine.device import choose_device
+from backend.refine.inputs import Inputs
+from backend.refine.resolve import resolve
+from backend.refine.run import refine
+from backend.serve.faults import fault_of
+from backend.serve.inputs import read_inputs
+from backend.serve.orders import CHECKPOINT_FILE, Ended, Moved, Said
+from backend.serve.results import read_manifest, write_manifest, write_results
+from backend.serve.run_words import RunWords, Tell
+from backend.serve.worker_link import Assignment
+from protocol.job import RefineJob
+from protocol.messages import Fault
+
+log = logging.getLogger(__name__)
+
+TRACE_CHARACTERS = 16_000
+
+
+class Engine:
+    """Runs jobs on `device`; the weights of the last prior stay loaded until another is named, or `drop`.
+
+    On the CPU every core is used, as torch does by itself; OMP_NUM_THREADS=1 makes runs repeatable bit for bit. `broken`: the device
+    may have been left in a state that only a new process gets rid of.
+    """
+
+    def __init__(self, device: str) -> None:
+        """Errors: as `choose_device`."""
+        self.device = choose_device(device)
+        self.broken = False
+        self._prior: tuple[str, Prior] | None = None
+
+    @property
+    def title(self) -> str:
+        """The device in words."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+    def memory(self) -> tuple[int, int]:
+        """Free and total bytes of the device, 0 unknown."""
+        if self.device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self.device)
+            return free, total
+        if not hasattr(os, "sysconf"):
+            return 0, 0
+        page = os.sysconf("SC_PAGE_SIZE")
+        return page * os.sysconf("SC_AVPHYS_PAGES"), page * os.sysconf("SC_PHYS_PAGES")
+
+    def drop(self) -> None:
+        """Give the loaded weights back."""
+        self._prior = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def run(self, assignment: Assignment, tell: Tell) -> Ended:
+        """How the job ended; whatever goes wrong is in its fault."""
+        words = RunWords(assignment, tell)
+        try:
+            return self._run(assignment, words)
+        except Cancelled:
+            return Ended(outcome="cancelled", step=words.step, steps=words.steps)
+        except Exception as error:
+            log.warning("job %s failed", assignment.job, exc_info=True)
+            return Ended(outcome="failed", step=words.step, steps=words.steps, fault=self._fault(error))
+
+    def _run(self, assignment: Assignment, words: RunWords) -> Ended:
+        run, folder = assignment.run, Path(assignment.run.folder)
+        finished = read_manifest(folder)
+        if finished is not None:
+            return finished
+        for half_written in folder.glob(".*.part"):
+            half_written.unlink(missing_ok=True)
+        resume = run.resume and (folder / CHECKPOINT_FILE).is_file()
+        if run.resume and not resume:
+            words.tell(assignment, Said(text="There is no checkpoint, so the run starts from the beginning."))
+        inputs = Inputs() if resume else read_inputs(run)
+        # Inputs come in the domain, and so goes the result; how the client placed them there is its own affair.
+        job = msgspec.structs.replace(run.job, device=str(self.device), placement=(), prior=_called(run.job.prior))
+        resolve(job, PriorCard())  # before weights are loaded
+        words.tell(assignment, Moved(phase="load", step=0, steps=0, fraction=0.0))
+        result = refine(
+            job,
+            inputs,
+            out=folder,
+            prior=self._load(run.job),
+            control=assignment.control,
+            listen=words,
+            resume=resume,
+            keep_checkpoint=True,
+        )
+        steps = sum(stage.steps for stage in result.ran)
+        if result.outcome == "paused":
+            return Ended(outcome="paused", step=result.steps_done, steps=steps, resolved=result.job)
+        ended = Ended(
+            outcome="finished early" if result.outcome == "finished early" else "done",
+            step=result.steps_done,
+            steps=steps,
+            resolved=result.job,
+            results=write_results(result, folder),
+        )
+        write_manifest(ended, folder)
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+        return ended
+
+    def _load(self, job: RefineJob) -> Prior:
+        if self._prior is None or self._prior[0] != job.prior:
+            self.drop()
+            self._prior = (job.prior, resolve_prior(job.prior, self.device))
+        return self._prior[1]
+
+    def _fault(self, error: Exception) -> Fault:
+        trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            self.drop()
+            out_of_memory = ResourceError(
+                "The device has not enough memory for this job.", "Ask for fewer views, a smaller texture or prior, or free some memory."
+            )
+            return msgspec.structs.replace(fault_of(out_of_memory), retryable=True, trace=trace)
+        if isinstance(error, NumericalError) and isinstance(error.__cause__, NumericalError):
+            error = error.__cause__  # without the folder in which the last good state lies
+        if isinstance(error, SketchBridgeError):
+            return msgspec.structs.replace(fault_of(error), retryable=isinstance(error, ResourceError), trace=trace)
+        self.broken = self.device.type == "cuda"
+        return Fault(
+            code="internal",
+            sentence=f"The run failed in a way that was not foreseen ({type(error).__name__}).",
+            hint="Try it again; if it fails again, report it with the trace.",
+            retryable=True,
+            trace=trace,
+        )
+
+
+def _called(prior: str) -> str:
+    """The name of a prior in reports, which know no folders of the server."""
+    return Path(prior).name if Path(prior).is_dir() else prior
