@@ -19,6 +19,7 @@ WINDOWS_PATH = re.compile(r"""(?<![A-Za-z])(?:[A-Za-z]:[\\/]|\\\\)[^"'\n:;,]*"""
 POSIX_PATH = re.compile(r"""(?<![\w/.])~?/(?:[^\s"':;,()/]+/)*[^\s"':;,()/]+/?""")
 ADDRESS = re.compile(r"tcp://(?!127\.0\.0\.1\b|\[::1\])[^\s\"',]+")
 KEY = re.compile(r"(?<![\w])(?:[0-9a-fA-F]{24,}|[A-Za-z0-9_+=.\-]{40,})")
+Z85_KEY = re.compile(r"(?<!\S)(?=\S*\d)(?=\S*[a-z])(?=\S*[A-Z])\S{40}(?!\S)")
 SHORTEST_NAME = 3
 
 
@@ -85,6 +86,7 @@ def _private(session: Session) -> list[str]:
 
 
 def _clean(text: str, private: list[str]) -> str:
+    text = Z85_KEY.sub("<key>", text)
     text = QUOTED_PATH.sub("<path>", text)
     text = ADDRESS.sub("<address>", text)
     text = WINDOWS_PATH.sub("<path>", text)
