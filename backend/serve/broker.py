@@ -28,7 +28,7 @@ from backend.serve.table import JobTable
 from backend.serve.workers import Deadlines, Workers
 from protocol.errors import SketchBridgeError
 from protocol.framing import BadMessage, decode
-from protocol.messages import COMMANDS, KINDS, Bye, Fault, Hello, Limits
+from protocol.messages import COMMANDS, FROM_CLIENT, Bye, Fault, Hello, Limits
 from protocol.version import DEFAULT_PORT
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,6 @@ WORKER_COMMAND = (sys.executable, "-m", "backend.serve.worker")
 TURN_MS = 50
 """Longest time spent on clients' messages before workers, deadlines and answers have their turn."""
 QUIET_MS = 250
-FROM_CLIENT = {kind: struct for kind, struct in KINDS.items() if kind < 64}
 
 
 @dataclass(frozen=True)

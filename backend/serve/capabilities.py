@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend.distill.parameters import PARAMETERS, describe_parameters
+from backend.distill.parameters import FROM_CARD, PARAMETERS, describe_parameters
 from backend.priors.card import PriorCard, read_card
 from backend.refine.presets import stages_of
 from protocol.errors import UserError
@@ -63,12 +63,14 @@ def offer_priors(named: tuple[str, ...]) -> dict[str, OfferedPrior]:
     return offered
 
 
-def methods() -> tuple[MethodCard, ...]:
-    """Every gradient with its settings."""
+def methods(card: PriorCard) -> tuple[MethodCard, ...]:
+    """Every gradient with its settings; the defaults are those that suit the prior of this card."""
     cards = []
     for name in PARAMETERS:
         title, description = METHOD_WORDS[name]
-        parameters = tuple(msgspec.convert(entry, Parameter) for entry in describe_parameters(name))
+        suited = {setting: getattr(card, field) for setting, field in FROM_CARD.get(name, {}).items()}
+        described = ({**entry, "default": suited.get(entry["name"], entry["default"])} for entry in describe_parameters(name))
+        parameters = tuple(msgspec.convert(entry, Parameter) for entry in described)
         cards.append(MethodCard(name=name, title=title, description=description, parameters=parameters))
     return tuple(cards)
 

@@ -155,7 +155,7 @@ class Dispatch:
 
     def _moved(self, job: StoredJob, moved: Moved) -> None:
         job.phase, job.step, job.steps = moved.phase, moved.step, moved.steps
-        job.fraction = min(FULL, max(job.fraction, moved.fraction))
+        job.fraction = max(job.fraction, min(FULL, moved.fraction))
         job.eta_s, job.rate, job.losses = moved.eta_s, moved.rate, moved.losses
         state: State = "preparing" if moved.phase in _PREPARING else "finishing" if moved.phase in _FINISHING else "running"
         if state != job.state:
@@ -200,9 +200,8 @@ class Dispatch:
         folder = self._table.store.job_folder(job.id) / RESULT_FOLDER
         missing = [artefact.name for artefact in ended.results if not _is_there(folder, artefact)]
         if missing or not ended.results:
-            fault = Fault(
-                code="internal", sentence=f"The run ended without its result ({', '.join(missing) or 'nothing'}).", retryable=True
-            )
+            lacking = ", ".join(missing) or "there is none"
+            fault = Fault(code="internal", sentence=f"The run ended without its result ({lacking}).", hint="Try again.", retryable=True)
             self._table.change(job, "failed", fault.sentence, fault)
             return
         if job.steers:

@@ -66,7 +66,7 @@ class Requests:
     ) -> None:
         self._table, self._blobs, self._clients, self._workers = table, blobs, clients, workers
         self._offered, self._server, self._limits = offered, server, limits
-        self._methods = methods()
+        self._methods = methods(offered["starter"].card)
         self._answers: dict[type, Callable[[Connection, Message], None]] = {
             Ping: self._ping,
             Submit: self._submit,
@@ -151,22 +151,17 @@ class Requests:
 
     def _chunk(self, connection: Connection, message: Message) -> None:
         body: Chunk = message.body
-        wanting = [job for job in self._table.of(connection.owner) if job.state == "uploading" and _wants(job, body.digest)]
+        # Of any state: what is left of a window may come when another job with the same array has completed it.
+        wanting = [job for job in self._table.of(connection.owner) if any(spec.digest == body.digest for spec in job.inputs)]
+        wanting.sort(key=lambda job: (job.id != message.header.job, job.state != "uploading"))
         if not wanting:
-            # The rest of a window that was under way when the array was complete, or its job cancelled.
             raise Refused("digest", f"No job of yours waits for the array {body.digest[:12]}.", "Submit the job first.")
         total = next(array_bytes(spec) for spec in wanting[0].inputs if spec.digest == body.digest)
         if body.total != total or not message.raw:
             raise Refused(
                 "malformed", f"A chunk of {len(message.raw)} of {body.total} bytes came for an array of {total}.", "Send it again."
             )
-        try:
-            have = self._blobs.write(wanting[0].uploader, body.digest, total, body.offset, message.raw)
-        except Refused as error:
-            connection.push(fault_of(error), message.header.id, message.header.job)
-            for job in wanting:
-                connection.push(Need(missing=self._missing(job)), 0, job.id)
-            return
+        have = self._blobs.write(wanting[0].uploader, body.digest, total, body.offset, message.raw)
         connection.push(Got(digest=body.digest, offset=have, total=total), message.header.id, message.header.job)
         if have == total:
             for job in wanting:
@@ -202,7 +197,7 @@ class Requests:
         job = self._table.owned(message.header.job, connection.owner)
         connection.watching.add(job.id)
         for seq, event in self._table.store.events(job.id, body.last_seq):
-            connection.push(event, 0, job.id, seq)
+            connection.push(event, message.header.id, job.id, seq)
         connection.push(self._table.public(job), message.header.id, job.id)
 
     def _grant(self, connection: Connection, message: Message) -> None:
@@ -245,10 +240,6 @@ class Requests:
         names |= {name.partition(":")[0] for name in names}
         if names and wanted not in ("auto", *names):
             raise UserError(f"This server has no device '{wanted[:80]}'.", f"Use auto, or one of {', '.join(sorted(names))}.")
-
-
-def _wants(job: StoredJob, digest: str) -> bool:
-    return any(spec.digest == digest for spec in job.inputs)
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -44,8 +44,8 @@ class Store:
             raise ResourceError(f"The job store in '{folder}' cannot be opened: {error}.", "Name another folder with --data.") from None
         except (OSError, sqlite3.DatabaseError) as error:
             raise ResourceError(f"The job store in '{folder}' cannot be opened: {error}.", "Name another folder with --data.") from None
-        self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(StoredJob)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(StoredJob)
 
     def jobs(self) -> list[StoredJob]:
         """All jobs. Errors: ResourceError for one that this version cannot read."""

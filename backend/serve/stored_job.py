@@ -9,7 +9,7 @@ from protocol.messages import ENDED, ArraySpec, Artefact, Fault, JobState, State
 
 
 class StoredJob(msgspec.Struct, kw_only=True):
-    """Everything known about a job. Only `table.JobTable` and `dispatch` change it; the store writes it down as JSON.
+    """Everything known about a job. Only `table.JobTable` and `dispatch` change it; the store writes it down whole.
 
     `owner` and `uploader`: SHA-256 of a client's token; the uploader's inputs are the job's even after another client took it over.
     `content`: digest of job and inputs. `rank`: lower runs first. `attempt`: runs begun. `lost`: attempts lost since the last

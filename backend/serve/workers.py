@@ -32,7 +32,7 @@ class Deadlines:
     start: float = 180.0  # to the first word; libraries and drivers may come from a cold disk
     silence: float = 10.0
     cancel: float = 10.0
-    leave: float = 30.0  # for the last checkpoint when the server stops
+    leave: float = 35.0  # for the last checkpoint when the server stops; workers take 30 at most
     retry: tuple[float, float] = (0.5, 30.0)  # pause before a replacement: the first, doubled up to the last
 
 
