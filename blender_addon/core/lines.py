@@ -192,7 +192,6 @@ def _detail(session: Session, row: Row, now: float) -> tuple[str, ...]:
     found = [*_what_to_do(row), *_where(session, row)]
     state = row.state
     if state is not None:
-        found += [words.pass_on(state.reason)] if state.reason else []
         found += [say(words.ATTEMPT, attempt=state.attempt)] if state.attempt > 1 else []
         quiet = now - row.heard_at
         if quiet > SILENT_S and not row.ended and (not session.ready or state.state in ("preparing", "running", "finishing")):

@@ -56,6 +56,7 @@ def _job(session: Session, job: str) -> list[str]:
         "",
         f"Job {job[:8]}: {state.state}, mode {state.mode}, attempt {state.attempt}",
         f"Phase {state.phase}, step {state.step} of {state.steps}, device {state.device}",
+        f"Reason: {state.reason}",
         f"Results: {', '.join(artefact.name for artefact in state.results) or 'none'}; fetched: {row.asset is not None}",
     ]
     return lines + _faults([state.fault] if state.fault else []) + _faults(row.faults)

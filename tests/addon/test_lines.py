@@ -95,7 +95,6 @@ def test_what_to_do_is_told(world):
     assert set(line(world).detail) == {
         "It has no preview in the scene. Press Show Preview to watch it.",
         "On Processor",
-        "The worker was lost.",
         "Attempt 2: went on from its last safe point",
     }
     world.server.move(job, state="paused")
