@@ -22,6 +22,11 @@ def shown_frame(layer: object) -> object | None:
     return layer.current_frame() if hasattr(layer, "current_frame") else layer.active_frame
 
 
+def only_fills(ink: bpy.types.MaterialGPencilStyle) -> bool:
+    """Whether a Grease Pencil material shows fills and no strokes; from 5.2 on that is no matter of the material."""
+    return bpy.app.version < (5, 2, 0) and ink.show_fill and not ink.show_stroke
+
+
 def with_nodes(material: bpy.types.Material) -> bpy.types.ShaderNodeTree:
     """The material's node tree, switched on where it can be off."""
     if bpy.app.version < NODES_ALWAYS:

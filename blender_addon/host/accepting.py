@@ -41,7 +41,7 @@ def accept(record: JobRecord, asset: Asset) -> Accepted:
         save(item, history)
         return Accepted(item.name, uid_of(item), notes=("It was accepted before.",))
     accepted = _texture(record, asset, item, sources, notes) if record.mode == "texture" else _shape(record, asset, item, sources, notes)
-    release_sources(record.job, record.sources)
+    release_sources(record.sources)
     return accepted
 
 

@@ -13,7 +13,7 @@ from protocol.version import FACES
 
 from ..compat import GREASE_PENCIL_TYPES
 from .domain import matrix_from, mirrors, moved
-from .evaluated import Surface, read_surface, surface_of, with_mesh
+from .evaluated import Surface, read_surface, surface_of
 from .strokes import curve_strokes, joined, pencil_strokes
 from .tubes import Strokes, tubes
 
@@ -22,6 +22,9 @@ CURVE_RADIUS = 0.03
 
 THINNEST = 0.0125
 """No stroke is read thinner than this share of the longest side: the shape of a run cannot hold less."""
+
+WHOLE = frozenset({"CURVE", "SURFACE", "FONT", "META"})
+"""Types that list their own surface among the instances."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,27 @@ def gather(chosen: list[bpy.types.Object], keep_group: str) -> Gathered:
 
 
 def _instances(chosen: set[bpy.types.Object]) -> dict[bpy.types.Object, list[Surface]]:
-    """Surfaces in world space that the chosen objects show as instances (collections, faces, geometry nodes)."""
+    """Surfaces in world space that the chosen objects show as instances (collections, faces, geometry nodes).
+
+    Only data are read while the iterator lives: its objects are temporary, and `to_mesh` on them ends Blender 4.2.
+    """
     found: dict[bpy.types.Object, list[Surface]] = {}
+    known: dict[int, Surface] = {}
     total = 0
     for instance in bpy.context.evaluated_depsgraph_get().object_instances:
-        if not instance.is_instance or instance.parent is None or instance.parent.original not in chosen:
+        if not instance.is_instance or instance.parent is None:
             continue
-        matrix = matrix_from(instance.matrix_world)
-        surface = with_mesh(instance.object, lambda mesh, shown: read_surface(mesh, shown, ""))
-        if surface is None or not len(surface.faces):
+        owner, shown = instance.parent.original, instance.object
+        if owner not in chosen or owner.type in WHOLE or shown.type != "MESH":
             continue
-        total += len(surface.faces)
+        key = shown.data.as_pointer()
+        if key not in known:
+            known[key] = read_surface(shown.data, shown, "")
+        total += len(known[key].faces)
         if total > FACES:
             raise UserError(f"The instances have more than {FACES:,} triangles.", "Lower their number, or select fewer objects.")
-        found.setdefault(instance.parent.original, []).append(_in_world(surface, matrix))
+        if len(known[key].faces):
+            found.setdefault(owner, []).append(_in_world(known[key], matrix_from(instance.matrix_world)))
     return found
 
 

@@ -118,10 +118,9 @@ class BlenderPreviews:
         return ""
 
 
-def release_sources(job: str, uids: tuple[str, ...]) -> None:
-    """Let the preview of a job forget that it hides these objects, so that they stay as they are when it goes."""
-    item = _preview(job)
-    if item is not None:
+def release_sources(uids: tuple[str, ...]) -> None:
+    """Let all previews forget that they hide these objects, so that they stay as they are when the previews go."""
+    for item in [item for item in bpy.data.objects if item.get(PREVIEW)]:
         item[HIDES] = json.dumps([uid for uid in json.loads(item.get(HIDES, "[]")) if uid not in uids])
 
 

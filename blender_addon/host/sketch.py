@@ -15,6 +15,7 @@ from ..ports import Sketch
 from .domain import LONGEST_SIDE, bounds_to_world, flat, matrix_from, mirrors, moved
 from .gathering import Gathered, gather
 from .identity import Reading, editable, encode_points, remember, uid_of, users_of
+from .preview import PREVIEW
 from .texturing import corner_arrays
 
 READABLE_MODES = ("OBJECT", "POSE", "WEIGHT_PAINT", "VERTEX_PAINT", "TEXTURE_PAINT", "PAINT_GPENCIL", "PAINT_GREASE_PENCIL")
@@ -42,7 +43,7 @@ class BlenderSketchReader:
 
 def _selection() -> list[bpy.types.Object]:
     """The selected objects, the active one first."""
-    chosen = list(bpy.context.selected_objects)
+    chosen = [item for item in bpy.context.selected_objects if not item.get(PREVIEW)]
     if not chosen:
         raise UserError("Nothing is selected.", "Select the objects of the sketch and try again.")
     for item in chosen:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ..compat import has_drawings, shown_frame
+from ..compat import has_drawings, only_fills, shown_frame
 from .colours import UNKNOWN, material_colour
 from .domain import matrix_from, moved
 from .evaluated import Surface
@@ -71,7 +71,7 @@ def _ink(material: bpy.types.Material | None) -> tuple[bool, np.ndarray]:
     pencil = getattr(material, "grease_pencil", None)
     if pencil is None:
         return True, material_colour(material)
-    colour = pencil.color if pencil.show_stroke or not pencil.show_fill else pencil.fill_color
+    colour = pencil.fill_color if only_fills(pencil) else pencil.color
     return not pencil.hide, np.array(colour[:3], dtype=np.float64)
 
 
@@ -80,15 +80,16 @@ def _of_slot(inks: list[tuple[bool, np.ndarray]], slot: int) -> tuple[bool, np.n
 
 
 def _layer_matrix(layer: object, world: np.ndarray) -> np.ndarray:
-    """From a layer's coordinates to the world; the layer may hang on another object."""
-    new = hasattr(layer, "matrix_local")
-    local = matrix_from(layer.matrix_local if new else layer.matrix_layer)
+    """From a layer's coordinates to the world; the layer may hang on another object. Evaluated old strokes lie in the object's own already."""
+    if not hasattr(layer, "matrix_local"):
+        return world
+    local = matrix_from(layer.matrix_local)
     if layer.parent is None:
         return world @ local
     parent = layer.parent.matrix_world
     if layer.parent_bone and layer.parent.type == "ARMATURE" and layer.parent_bone in layer.parent.pose.bones:
         parent = parent @ layer.parent.pose.bones[layer.parent_bone].matrix
-    return matrix_from(parent) @ matrix_from(layer.matrix_parent_inverse if new else layer.matrix_inverse) @ local
+    return matrix_from(parent) @ matrix_from(layer.matrix_parent_inverse) @ local
 
 
 def _scale(matrix: np.ndarray) -> float:

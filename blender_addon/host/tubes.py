@@ -38,7 +38,7 @@ class _Path:
 
 def tubes(strokes: Strokes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices [V,3] float64, faces [F,3] int64 outward, and the stroke point that each vertex belongs to [V]."""
-    ends = np.append(strokes.starts[1:], len(strokes.points))
+    ends = np.append(strokes.starts[1:], len(strokes.points))[: len(strokes.starts)]
     paths = [
         _path(strokes, np.arange(start, end), bool(cyclic))
         for start, end, cyclic in zip(strokes.starts, ends, strokes.cyclic, strict=True)
