@@ -106,6 +106,8 @@ class Engine:
         steps = sum(stage.steps for stage in result.ran)
         if result.outcome == "paused":
             return Ended(outcome="paused", step=result.steps_done, steps=steps, resolved=result.job)
+        if assignment.control.stop == "discard":  # it came when the asset was there already, but nobody else has seen it
+            raise Cancelled("The run was cancelled.")
         ended = Ended(
             outcome="finished early" if result.outcome == "finished early" else "done",
             step=result.steps_done,
