@@ -100,10 +100,7 @@ class Client:
 
     def grant(self, job: str, previews: int = 1, max_vertices: int = 5_000) -> None:
         """Take so many previews more, of at most that size."""
-        stream = self._held(job).previews
-        stream.credit, stream.max_vertices, stream.wanted = previews, max_vertices, previews > 0
-        if self._connection.ready:
-            self._connection.send(stream.grant(), job)
+        self._held(job).previews.want(previews, max_vertices)
 
     def pull(self, job: str, names: tuple[str, ...]) -> None:
         """Fetch these artefacts of a finished job; they arrive together."""
@@ -170,13 +167,15 @@ class Client:
         return self._send_chunk(limits) or self._ask_piece(limits)
 
     def _say(self) -> None:
-        """Everything small: questions, submissions, commands."""
+        """Everything small: questions, submissions, credit, commands."""
         while self._ledger.questions:
             self._connection.send(self._ledger.questions.pop(0))
         for upload in list(self._ledger.uploads.values()):
             if upload.hashed and not upload.submitted:
                 self._ask(upload)
         for held in self._ledger.jobs.values():
+            if held.accepted and held.previews.untold:
+                self._connection.send(held.previews.grant(), held.job)
             command = held.next_command()
             if command is not None:
                 command.request = self._connection.send(command.body, held.job, command.seq)

@@ -27,15 +27,22 @@ class Previews:
     credit: int = 0
     max_vertices: int = 5_000
     wanted: bool = False
+    untold: bool = False  # the server does not know of the credit yet
     _topology: str | None = None  # of the faces that this connection was sent last
     _faces: np.ndarray | None = None
     _shown: tuple[str, np.ndarray] | None = None  # topology and faces of the newest event
 
+    def want(self, previews: int, max_vertices: int) -> None:
+        self.credit, self.max_vertices, self.wanted, self.untold = previews, max_vertices, previews > 0, True
+
     def grant(self) -> Grant:
+        """The credit, to be sent now."""
+        self.untold = False
         return Grant(previews=self.credit, max_vertices=self.max_vertices)
 
     def restart(self) -> None:
-        """A new connection is sent the faces again."""
+        """A new connection knows no credit, and is sent the faces again."""
+        self.untold = self.credit > 0
         self._topology = None
         self._faces = None
 

@@ -42,8 +42,6 @@ class Ledger:
             held.restart()
             if job not in self.uploads:
                 self.attach(held)
-            if held.previews.credit:
-                self._connection.send(held.previews.grant(), job)
 
     def drop(self, job: str) -> None:
         """The job is held no longer."""

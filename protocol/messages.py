@@ -15,9 +15,9 @@ from protocol.version import FACES, FRAME_BYTES, PREVIEW_VERTICES, PROMPT_CHARAC
 Name = Annotated[str, msgspec.Meta(max_length=128)]
 Sentence = Annotated[str, msgspec.Meta(max_length=4096)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-JobId = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")]
+JobId = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{32})?\Z")]
 """32 hexadecimal digits, made at random by the client; empty where a message concerns no job."""
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """SHA-256 of the raw bytes."""
 Version = tuple[Count, Count]
 

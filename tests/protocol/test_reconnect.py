@@ -181,13 +181,16 @@ def test_another_token_is_shown_when_a_job_is_taken_over(client, server):
 def test_calls_made_without_a_link_are_kept(server):
     client = Client(server.address, TOKEN, "a test")
     client.submit(JOB, DESCRIPTION, SMALL)
+    client.grant(JOB)
     client.cancel(OTHER, "finish")
     server.states[OTHER] = JobState(job=OTHER, state="running", last_command=2)
     client.list_jobs()
     client.connect()
-    events = drive(client, server, until=lambda events: has(JobsListed)(events) and server.of(Cancel) and server.of(Chunk))
+    events = drive(client, server, until=lambda events: has(JobsListed)(events) and server.of(Cancel) and server.of(Grant))
     assert server.of(Cancel)[0].header.seq == 3
     assert not only(events, Faulted)
+    told = [type(message.body) for message in server.heard if message.header.job == JOB]
+    assert told.index(Submit) < told.index(Grant)  # a server knows no credit of a job that it has not heard of
     client.close()
 
 
