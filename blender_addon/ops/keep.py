@@ -4,6 +4,7 @@
 import bmesh
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_iface as say
 
 from ..host.weights import read_weights, write_weights
 from ..props.settings import active_settings
@@ -43,7 +44,7 @@ class SKETCHBRIDGE_OT_keep_from_selection(KeepOperator, bpy.types.Operator):
         item = context.view_layer.objects.active
         chosen = selected(item)
         if not chosen.any():
-            self.report({"ERROR"}, "No vertex is selected. Select vertices in Edit Mode and press it again.")
+            self.report({"ERROR"}, say("No vertex is selected. Select vertices in Edit Mode and press it again."))
             return {"CANCELLED"}
         group = item.vertex_groups.get(KEEP) or item.vertex_groups.new(name=KEEP)
         write(item, group, chosen.astype(np.float32))

@@ -4,6 +4,7 @@
 import random
 
 import bpy
+from bpy.app.translations import pgettext_iface as say
 
 from ..props.settings import active_settings
 from .reporting import UNDOABLE_IN_PANEL, reporting
@@ -57,7 +58,7 @@ class SKETCHBRIDGE_OT_reset_parameter(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         item = active_settings(context).parameters.get(self.name)
         if item is None:
-            self.report({"ERROR"}, f"The method has no parameter '{self.name}'.")
+            self.report({"ERROR"}, say("The method has no value '{name}'.").format(name=self.name))
             return {"CANCELLED"}
         item.reset()
         return {"FINISHED"}

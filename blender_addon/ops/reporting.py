@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+from bpy.app.translations import pgettext_iface as say
 
 from protocol.errors import SketchBridgeError
 
@@ -18,7 +19,7 @@ IN_PANEL = {"INTERNAL"}
 """`bl_options`. What stands in a row of the panel makes no sense in the search menu: INTERNAL keeps it out."""
 
 CONNECT_FIRST = "Connect to a server first"
-NO_RUN = "There is no run yet"
+NO_JOB = "There is no job yet"
 
 
 def reporting(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Callable[[Any, bpy.types.Context], set[str]]:
@@ -38,9 +39,9 @@ def reporting(execute: Callable[[Any, bpy.types.Context], set[str]]) -> Callable
 
 
 def refuse(cls: Any, reason: str) -> bool:
-    """False with the reason shown under the button; True where there is none."""
+    """False with the reason, translated, shown under the button; True where there is none."""
     if reason:
-        cls.poll_message_set(reason.removesuffix("."))
+        cls.poll_message_set(say(reason).removesuffix("."))
     return not reason
 
 
@@ -51,17 +52,17 @@ def why_offline() -> str:
 
 
 class JobOperator:
-    """An operator about one run: the one named by `job`, or the one whose row the button stands in."""
+    """An operator about one job: the one named by `job`, or the one whose row the button stands in."""
 
     bl_options = IN_PANEL
     verb = ""
 
-    job: bpy.props.StringProperty(name="Run", description="Which run", options={"HIDDEN", "SKIP_SAVE"})
+    job: bpy.props.StringProperty(name="Job", description="Which job", options={"HIDDEN", "SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         session = runtime.present()
         if session is None or not session.rows:
-            return refuse(cls, NO_RUN)
+            return refuse(cls, NO_JOB)
         row = getattr(context, "sketchbridge_row", None)
         return row is None or refuse(cls, jobs.why_not(session, row.name, cls.verb))

@@ -2,6 +2,7 @@
 """Keep a result, and go between the versions of an object."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as say
 
 from protocol.job import decode_job
 
@@ -23,7 +24,7 @@ class SKETCHBRIDGE_OT_accept(JobOperator, bpy.types.Operator):
         accepted = accept(runtime.session(), self.job)
         hand_down(runtime.session().rows[self.job].record, bpy.data.objects[accepted.object_name])
         if accepted.not_carried:
-            self.report({"WARNING"}, f"Not carried over: {', '.join(accepted.not_carried)}")
+            self.report({"WARNING"}, say("Not carried over: {names}").format(names=", ".join(accepted.not_carried)))
         for note in accepted.notes:
             self.report({"INFO"}, note)
         return {"FINISHED"}

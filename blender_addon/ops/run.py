@@ -4,6 +4,7 @@
 import platform
 
 import bpy
+from bpy.app.translations import pgettext_iface as say
 
 from .. import runtime
 from ..core import jobs
@@ -50,7 +51,7 @@ def why_not_submit(context: bpy.types.Context) -> str:
 class SKETCHBRIDGE_OT_pause(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.pause"
     bl_label = "Pause"
-    bl_description = "Hold this run and free its device"
+    bl_description = "Hold this job and free its device"
     verb = "pause"
 
     @reporting
@@ -62,7 +63,7 @@ class SKETCHBRIDGE_OT_pause(JobOperator, bpy.types.Operator):
 class SKETCHBRIDGE_OT_resume(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.resume"
     bl_label = "Resume"
-    bl_description = "Let this run go on"
+    bl_description = "Let this job go on"
     verb = "resume"
 
     @reporting
@@ -74,12 +75,12 @@ class SKETCHBRIDGE_OT_resume(JobOperator, bpy.types.Operator):
 class SKETCHBRIDGE_OT_stop(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.stop"
     bl_label = "Stop"
-    bl_description = "End this run"
+    bl_description = "End this job"
     verb = "stop"
 
     how: bpy.props.EnumProperty(
         name="How",
-        description="What becomes of the run",
+        description="What becomes of the job",
         items=(
             ("finish", "Keep What Exists", "Stop here and make an asset of what there is", "CHECKMARK", 0),
             ("discard", "Discard", "Stop here and keep nothing", "TRASH", 1),
@@ -95,10 +96,10 @@ class SKETCHBRIDGE_OT_stop(JobOperator, bpy.types.Operator):
 class SKETCHBRIDGE_OT_steer(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.steer"
     bl_label = "Steer"
-    bl_description = "Give this run the prompt typed beside the button"
+    bl_description = "Give this job the prompt typed beside the button"
     verb = "steer"
 
-    prompt: bpy.props.StringProperty(name="Prompt", description="What the run should become", options={"SKIP_SAVE"})
+    prompt: bpy.props.StringProperty(name="Prompt", description="What the job should become", options={"SKIP_SAVE"})
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -121,8 +122,8 @@ class SKETCHBRIDGE_OT_retry(JobOperator, bpy.types.Operator):
 
 class SKETCHBRIDGE_OT_remove(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.remove"
-    bl_label = "Remove Run"
-    bl_description = "Take this run off the list, with its preview and its files at the server"
+    bl_label = "Remove Job"
+    bl_description = "Take this job off the list, with its preview and its files at the server"
     bl_options = UNDOABLE_IN_PANEL
     verb = "remove"
 
@@ -135,7 +136,7 @@ class SKETCHBRIDGE_OT_remove(JobOperator, bpy.types.Operator):
 class SKETCHBRIDGE_OT_show_preview(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.show_preview"
     bl_label = "Show Preview"
-    bl_description = "Show how this run is going in the viewport and hide the sketch"
+    bl_description = "Show in the viewport how this job is going, and hide the sketch"
     bl_options = UNDOABLE_IN_PANEL
     verb = "preview"
 
@@ -148,7 +149,7 @@ class SKETCHBRIDGE_OT_show_preview(JobOperator, bpy.types.Operator):
 class SKETCHBRIDGE_OT_hide_preview(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.hide_preview"
     bl_label = "Hide Preview"
-    bl_description = "Show the sketch again; the run goes on"
+    bl_description = "Show the sketch again; the job goes on"
     bl_options = UNDOABLE_IN_PANEL
     verb = "hide"
 
@@ -172,7 +173,7 @@ class SKETCHBRIDGE_OT_copy_report(JobOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         versions = {"Blender": bpy.app.version_string, "Python": platform.python_version(), "System": platform.system()}
         context.window_manager.clipboard = report(runtime.session(), self.job, versions)
-        self.report({"INFO"}, "The report is on the clipboard")
+        self.report({"INFO"}, say("The report is on the clipboard"))
         return {"FINISHED"}
 
 

@@ -30,7 +30,7 @@ class SKETCHBRIDGE_OT_connect(bpy.types.Operator):
 class SKETCHBRIDGE_OT_disconnect(bpy.types.Operator):
     bl_idname = "sketchbridge.disconnect"
     bl_label = "Disconnect"
-    bl_description = "Close the connection; runs go on at the server"
+    bl_description = "Close the connection; jobs go on at the server"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -62,7 +62,7 @@ class SKETCHBRIDGE_OT_start_local_server(bpy.types.Operator):
 class SKETCHBRIDGE_OT_stop_local_server(bpy.types.Operator):
     bl_idname = "sketchbridge.stop_local_server"
     bl_label = "Stop Local Server"
-    bl_description = "End the server started here; its runs can be resumed when it is started again"
+    bl_description = "End the server started here; its jobs can be resumed when it is started again"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -92,13 +92,13 @@ class SKETCHBRIDGE_OT_release_memory(bpy.types.Operator):
 
 class SKETCHBRIDGE_OT_adopt_jobs(bpy.types.Operator):
     bl_idname = "sketchbridge.adopt_jobs"
-    bl_label = "Show Earlier Runs"
-    bl_description = "List the runs that were started from other files on this machine"
+    bl_label = "Show Earlier Jobs"
+    bl_description = "List the jobs that were started from other files on this machine"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         session = runtime.present()
-        return refuse(cls, why_offline() or ("" if adopt.others(session) else "There are no earlier runs"))
+        return refuse(cls, why_offline() or ("" if adopt.others(session) else "There are no earlier jobs"))
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:

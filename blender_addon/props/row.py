@@ -7,7 +7,7 @@ import bpy
 class SKETCHBRIDGE_PG_row(bpy.types.PropertyGroup):
     """One run; `name` is the job's id. `sent` is the prompt that the server has, `prompt` what is typed beside it."""
 
-    prompt: bpy.props.StringProperty(name="New Prompt", description="What this run should become from here on", maxlen=2000)
+    prompt: bpy.props.StringProperty(name="New Prompt", description="What this job should become from here on", maxlen=2000)
     sent: bpy.props.StringProperty()
 
 

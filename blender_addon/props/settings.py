@@ -28,7 +28,7 @@ class SKETCHBRIDGE_PG_settings(bpy.types.PropertyGroup):
     """Settings of one object, or of the scene."""
 
     prompt: bpy.props.StringProperty(name="Prompt", description="What it should become, for example: a red mug", maxlen=2000)
-    mode: bpy.props.EnumProperty(name="Mode", description="What the run works on", items=MODES, default="sketch")
+    mode: bpy.props.EnumProperty(name="Mode", description="What is sent to the server", items=MODES, default="sketch")
     preset: bpy.props.StringProperty(default="default")
     preset_menu: menu("preset", "Preset", "Named recipe: how long a run takes and how far it goes")
     method: bpy.props.StringProperty(default="", update=_method_changed)

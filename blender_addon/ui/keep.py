@@ -2,9 +2,10 @@
 """Panel "Keep": which vertices must not move."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as say
 
 from ..props.settings import active_settings
-from .panel import SidebarPanel
+from .panel import SidebarPanel, paragraph
 
 
 class SKETCHBRIDGE_PT_keep(SidebarPanel, bpy.types.Panel):
@@ -18,11 +19,11 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     active = context.view_layer.objects.active
     settings = active_settings(context)
     if settings.mode != "sketch":
-        text = "The whole shape is kept" if settings.mode == "texture" else "Nothing to keep: a new object is made"
-        layout.label(text=text, icon="INFO")
+        text = say("The whole shape is kept") if settings.mode == "texture" else say("Nothing to keep: a new object is made")
+        paragraph(layout.column(align=True), text, "INFO")
         return
     if active is None or active.type != "MESH" or active.library is not None:
-        layout.label(text="Select a mesh to keep parts of it", icon="INFO")
+        paragraph(layout.column(align=True), say("Select a mesh to keep parts of it"), "INFO")
         return
     layout.prop_search(settings, "keep_group", active, "vertex_groups", text="", icon="GROUP_VERTEX")
     layout.operator("sketchbridge.keep_from_selection", icon="RESTRICT_SELECT_OFF")

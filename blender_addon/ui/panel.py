@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all panels share."""
 
+import blf
 import bpy
 
 from . import shown
@@ -29,19 +30,36 @@ def lines(layout: bpy.types.UILayout, written: tuple[shown.ServerLine, ...]) -> 
     """Lines under each other, errors marked."""
     column = layout.column(align=True)
     for line in written:
-        for number, part in enumerate(wrapped(line.text)):
-            row = column.row()
-            row.alert = line.level == "error"
-            row.label(text=part, icon="BLANK1" if number else icon_known(line.icon), translate=False)
+        paragraph(column, line.text, icon_known(line.icon), line.level == "error")
 
 
-def wrapped(text: str, width: int = 40) -> list[str]:
-    """The text in lines that fit a sidebar; Blender cuts longer ones off."""
+def paragraph(column: bpy.types.UILayout, text: str, icon: str = "NONE", alert: bool = False, less: int = 0) -> None:
+    """A text in as many labels as it needs, the icon before the first. `less`: points taken by what stands beside it."""
+    for number, part in enumerate(wrapped(text, less + (0 if icon == "NONE" else ICON_WIDTH))):
+        row = column.row()
+        row.alert = alert
+        row.label(text=part, icon="BLANK1" if number and icon != "NONE" else icon, translate=False)
+
+
+FONT_SIZE = 11
+ICON_WIDTH = 20
+BORDERS = 64
+"""Of the region, the panel and a box, in points, with a margin for fonts of another width."""
+NARROW = 170
+"""Width of the text where no region is known, in points."""
+
+
+def wrapped(text: str, less: int = 0) -> list[str]:
+    """The text in lines that fit the sidebar as wide as it is now, less so many points; Blender cuts longer labels off."""
+    region, scale = bpy.context.region, bpy.context.preferences.system.ui_scale or 1.0
+    room = (region.width / scale - BORDERS if region is not None else NARROW) - less
+    blf.size(0, FONT_SIZE)
     made, line = [], ""
     for word in text.split():
-        if line and len(line) + 1 + len(word) > width:
+        longer = f"{line} {word}".strip()
+        if line and blf.dimensions(0, longer)[0] > room:
             made.append(line)
             line = word
         else:
-            line = f"{line} {word}".strip()
+            line = longer
     return [*made, line] if line else made

@@ -7,7 +7,7 @@ from bpy.app.translations import pgettext_iface as say
 from ..props import offer
 from ..props.settings import active_settings
 from . import shown
-from .panel import SidebarPanel
+from .panel import SidebarPanel, paragraph
 
 WORDS_SHOWN = 60
 """Of each kind; more would not fit a screen."""
@@ -34,7 +34,7 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.menu("SKETCHBRIDGE_MT_insert_word", text="", icon="ADD")
     example = shown.now.example
     text = say("For example: {prompts}").format(prompts=example) if example else say("Connect to see the words it knows")
-    layout.label(text=text, translate=False)
+    paragraph(layout.column(align=True), text)
 
 
 def draw_words(layout: bpy.types.UILayout, prior: str) -> None:

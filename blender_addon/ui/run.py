@@ -8,10 +8,11 @@ from protocol.events import Link
 from ..core.lines import JobLine
 from ..props.settings import active_settings
 from . import shown
-from .panel import SidebarPanel, icon_known, wrapped
+from .panel import SidebarPanel, icon_known, paragraph
 
 BUTTON = {"sketch": ("Refine Sketch", "SHADERFX"), "prompt": ("Create from Prompt", "ADD"), "texture": ("Texture Mesh", "TEXTURE")}
 DETAILS_SHOWN = 6
+BUTTONS_WIDTH = 66
 
 
 class SKETCHBRIDGE_PT_run(SidebarPanel, bpy.types.Panel):
@@ -40,37 +41,38 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, line: JobLi
     item = context.window_manager.sketchbridge_rows.get(line.job)
     if item is not None:
         layout.context_pointer_set("sketchbridge_row", item)
-    row = layout.row()
-    row.label(text=line.title, icon=icon_known(line.icon), translate=False)
-    button(row, "report", "sketchbridge.copy_report", line, "COPYDOWN", text="")
-    button(row, "remove", "sketchbridge.remove", line, "X", text="")
+    draw_title(layout, line)
+    column = layout.column(align=True)
+    paragraph(column, line.text)
     if line.fraction is not None:
-        layout.progress(factor=line.fraction, text=line.text, translate=False)
-    else:
-        layout.label(text=line.text, translate=False)
-    small = [part for part in (line.place_text, line.eta_text) if part]
-    if small:
-        layout.label(text=", ".join(small), icon="TIME", translate=False)
-    draw_error(layout, line)
+        bar = "  ".join(part for part in (f"{line.fraction:.0%}", line.eta_text) if part)
+        column.progress(factor=line.fraction, text=bar, translate=False)
+    if line.error:
+        paragraph(column, line.error, alert=True)
+    if line.hint:
+        paragraph(column, line.hint)
     draw_buttons(layout, line)
     if "steer" in line.buttons and item is not None:
         row = layout.row(align=True)
         row.prop(item, "prompt", text="")
-        row.operator("sketchbridge.steer", icon="CON_FOLLOWPATH").job = line.job
+        row.operator("sketchbridge.steer", text="Steer").job = line.job
     column = layout.column(align=True)
     column.scale_y = 0.8
     for detail in line.detail[:DETAILS_SHOWN]:
-        column.label(text=detail, icon="DOT", translate=False)
+        paragraph(column, detail, "DOT")
 
 
-def draw_error(layout: bpy.types.UILayout, line: JobLine) -> None:
-    if line.error:
-        column = layout.column(align=True)
-        column.alert = True
-        for part in wrapped(line.error):
-            column.label(text=part, translate=False)
-    for part in wrapped(line.hint):
-        layout.label(text=part, translate=False)
+def draw_title(layout: bpy.types.UILayout, line: JobLine) -> None:
+    """What it is and, at the right, what takes it off the list."""
+    row = layout.row()
+    column = row.column(align=True)
+    paragraph(column, line.title, icon_known(line.icon), less=BUTTONS_WIDTH)
+    buttons = row.row(align=True)
+    buttons.alignment = "RIGHT"
+    button(buttons, "report", "sketchbridge.copy_report", line, "COPYDOWN", text="")
+    button(buttons, "hide", "sketchbridge.hide_preview", line, "HIDE_OFF", text="")
+    button(buttons, "preview", "sketchbridge.show_preview", line, "HIDE_ON", text="")
+    button(buttons, "remove", "sketchbridge.remove", line, "X", text="")
 
 
 def draw_buttons(layout: bpy.types.UILayout, line: JobLine) -> None:
@@ -81,10 +83,12 @@ def draw_buttons(layout: bpy.types.UILayout, line: JobLine) -> None:
     row = layout.row(align=True)
     button(row, "pause", "sketchbridge.pause", line, "PAUSE")
     button(row, "resume", "sketchbridge.resume", line, "PLAY")
-    if "stop" in line.buttons:
+    if "finish" in line.buttons:
         row.operator_menu_enum("sketchbridge.stop", "how", text="Stop", icon="SNAP_FACE").job = line.job
+    elif "stop" in line.buttons:  # nothing exists yet that could be kept
+        stop = row.operator("sketchbridge.stop", icon="SNAP_FACE")
+        stop.job, stop.how = line.job, "discard"
     button(row, "retry", "sketchbridge.retry", line, "LOOP_BACK")
-    button(row, "preview", "sketchbridge.show_preview", line, "HIDE_OFF")
 
 
 def button(layout: bpy.types.UILayout, verb: str, operator: str, line: JobLine, icon: str, text: str | None = None) -> None:

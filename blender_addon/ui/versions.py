@@ -6,7 +6,10 @@ from bpy.app.translations import pgettext_iface as say
 
 from ..ports import Version
 from . import shown
-from .panel import SidebarPanel
+from .panel import SidebarPanel, paragraph
+
+
+PIN_WIDTH, REVERT_WIDTH = 24, 60
 
 
 class SKETCHBRIDGE_PT_versions(SidebarPanel, bpy.types.Panel):
@@ -18,7 +21,7 @@ class SKETCHBRIDGE_PT_versions(SidebarPanel, bpy.types.Panel):
 
 def draw(layout: bpy.types.UILayout) -> None:
     if not shown.now.versions:
-        layout.label(text="Accepted results are kept here", icon="INFO")
+        paragraph(layout.column(align=True), say("Accepted results are kept here"), "INFO")
         return
     column = layout.column(align=True)
     for index, version in enumerate(shown.now.versions):
@@ -28,7 +31,8 @@ def draw(layout: bpy.types.UILayout) -> None:
 def draw_version(row: bpy.types.UILayout, index: int, version: Version) -> None:
     name = version.label if not version.prompt else f"{index}  {version.prompt}"
     marked = say("{name} (check the kept part)").format(name=name) if version.warning else name
-    row.label(text=marked, icon="RADIOBUT_ON" if version.current else "RADIOBUT_OFF", translate=False)
+    icon, beside = ("RADIOBUT_ON", PIN_WIDTH) if version.current else ("RADIOBUT_OFF", PIN_WIDTH + REVERT_WIDTH)
+    paragraph(row.column(align=True), marked, icon, less=beside)
     if not version.current:
         row.operator("sketchbridge.revert", text="Revert").index = index
     pinned = row.operator("sketchbridge.pin_version", text="", icon="PINNED" if version.pinned else "UNPINNED")
