@@ -6,6 +6,7 @@ executed: `QUERIES` lists what can be asked. A query may be a generator: each `y
 Pixels are X's: the origin is the top left corner of the window.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -80,7 +81,7 @@ def settle() -> Answer:
     for _ in range(3):
         for area in window().screen.areas:
             area.tag_redraw()
-        yield 0.1
+        yield 0.05
     return True
 
 
@@ -88,7 +89,9 @@ def settle() -> Answer:
 
 
 def under_pointer(kind: str) -> str:
-    """What the button under the pointer does: its operator call or the path of its property; "" where there is none."""
+    """What the button under the pointer does: its operator call, the path of its property, "preferences" for a property of Blender's
+    preferences (those have no path); "" where there is no button.
+    """
     with bpy.context.temp_override(window=window(), area=viewport(), region=region(kind)):
         manager = bpy.context.window_manager
         if bpy.ops.ui.copy_python_command_button.poll():
@@ -97,6 +100,8 @@ def under_pointer(kind: str) -> str:
         if bpy.ops.ui.copy_data_path_button.poll():
             bpy.ops.ui.copy_data_path_button(full_path=True)
             return manager.clipboard.removeprefix("bpy.")
+        if bpy.ops.ui.reset_default_button.poll():
+            return "preferences"
     return ""
 
 
@@ -216,6 +221,13 @@ def blender() -> dict[str, Any]:
         "online": bpy.app.online_access,
         "file": bpy.data.filepath,
     }
+
+
+@query
+def shown() -> Any:
+    """What the SketchBridge tab shows: link, headline, jobs, sketch, versions, as the panels read it."""
+    now = sys.modules["bl_ext.user_default.sketchbridge.ui.shown"].now
+    return json.loads(json.dumps(dataclasses.asdict(now), default=lambda thing: getattr(thing, "value", str(thing))))
 
 
 @query

@@ -21,6 +21,8 @@ WIDTH, HEIGHT = 1280, 800
 COLOURS = 200
 CHANGED = 0.01
 PICTURE_BYTES = 150 * 1000
+CLOSED_PX = 34
+"""Headers closer together than this have nothing between them: the upper panel is closed."""
 
 
 class RigError(AssertionError):
@@ -245,7 +247,10 @@ class Rig:
         if (panel in self.state("open_panels", category=category)) == open:
             return
         for _ in self._scroll_positions():
-            for x, y in self._headers():
+            headers = self._headers()
+            below = [*(y for _, y in headers[1:]), self.height]
+            looks_closed = {y: end - y < CLOSED_PX for (_, y), end in zip(headers, below, strict=True)}
+            for x, y in sorted(headers, key=lambda header: looks_closed[header[1]] != open):
                 self.click(x, y)
                 if (panel in self.state("open_panels", category=category)) == open:
                     return
@@ -280,11 +285,7 @@ class Rig:
         """A picture of the whole screen. Errors: RigError if it is blank, or if no more than `changed` of it is new since the last one."""
         pixels = self._picture(name)
         path = self.pictures / f"{name}.png"
-        colours = len(np.unique(pixels.reshape(-1, 3), axis=0))
-        if colours <= COLOURS:
-            raise RigError(f"{path} has {colours} colours, more than {COLOURS} were expected: the screen is blank.")
-        if self._last is not None and (share := changed_share(self._last, pixels)) <= changed:
-            raise RigError(f"{path} differs in {share:.2%} of its pixels from the picture before, more than {changed:.2%} was expected.")
+        judge(pixels, self._last, changed, str(path))
         self._last = pixels
         Image.fromarray(pixels).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size > PICTURE_BYTES:
@@ -292,6 +293,13 @@ class Rig:
         return path
 
 
-def changed_share(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of pixels that differ by more than 8 of 255 in some channel. (H, W, 3) uint8 each."""
-    return float((np.abs(before.astype(int) - after).max(axis=2) > 8).mean())
+def judge(pixels: np.ndarray, before: np.ndarray | None, changed: float, name: str) -> None:
+    """Raises RigError for a picture that is blank, or that shows what the one `before` it showed. (H, W, 3) uint8 each."""
+    colours = len(np.unique(pixels.reshape(-1, 3), axis=0))
+    if colours <= COLOURS:
+        raise RigError(f"{name} has {colours} colours, more than {COLOURS} were expected: the screen is blank.")
+    if before is None:
+        return
+    share = float((np.abs(before.astype(int) - pixels).max(axis=2) > 8).mean())
+    if share <= changed:
+        raise RigError(f"{name} differs in {share:.2%} of its pixels from the picture before, more than {changed:.2%} was expected.")
