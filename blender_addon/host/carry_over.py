@@ -31,7 +31,6 @@ FIELDS = {
 BLENDED = frozenset({"FLOAT", "FLOAT_VECTOR", "FLOAT2", "FLOAT_COLOR", "BYTE_COLOR"})
 WORDS = {
     "sharp_edge": "sharp edges",
-    "sharp_face": "flat shading",
     "crease_edge": "edge creases",
     "bevel_weight_edge": "bevel weights of edges",
     "custom_normal": "custom normals",
@@ -44,7 +43,8 @@ WORDS = {
 }
 """Blender's own attributes in an artist's words."""
 
-UNSPOKEN = frozenset({"material_index", "position"})
+UNSPOKEN = frozenset({"material_index", "position", "sharp_face"})
+"""A result has its own: positions, one material, smooth shading."""
 
 
 @dataclass

@@ -80,7 +80,10 @@ def _of_slot(inks: list[tuple[bool, np.ndarray]], slot: int) -> tuple[bool, np.n
 
 
 def _layer_matrix(layer: object, world: np.ndarray) -> np.ndarray:
-    """From a layer's coordinates to the world; the layer may hang on another object. Evaluated old strokes lie in the object's own already."""
+    """From a layer's coordinates to the world; the layer may hang on another object.
+
+    Evaluated strokes of the old data lie in the object's own coordinates already.
+    """
     if not hasattr(layer, "matrix_local"):
         return world
     local = matrix_from(layer.matrix_local)

@@ -18,4 +18,4 @@ def set_hidden(item: bpy.types.Object, hide: bool) -> None:
 
 
 def _outside(item: bpy.types.Object) -> bool:
-    return bpy.context.view_layer.objects.get((item.name, item.library.filepath) if item.library else item.name) is None
+    return all(other != item for other in bpy.context.view_layer.objects)

@@ -21,7 +21,6 @@ if IN_BLENDER:
     def empty_scene():
         """Every test starts from the factory settings and an empty scene."""
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        yield
 
     def pytest_sessionfinish(session, exitstatus):
         _status["code"] = int(exitstatus)
