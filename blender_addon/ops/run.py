@@ -10,7 +10,7 @@ from .. import runtime
 from ..core import jobs
 from ..core.report import report
 from ..core.submit import submit
-from ..props.settings import active_settings
+from ..props.settings import active_settings, why_not_submit
 from .reporting import UNDOABLE, UNDOABLE_IN_PANEL, JobOperator, refuse, reporting, why_offline
 
 
@@ -36,16 +36,6 @@ class SKETCHBRIDGE_OT_submit(bpy.types.Operator):
         for note in sketch.notes:
             self.report({"INFO"}, note)
         return {"FINISHED"}
-
-
-def why_not_submit(context: bpy.types.Context) -> str:
-    """What the artist still has to do before a run can start; "" if nothing."""
-    settings = active_settings(context)
-    if not settings.prompt.strip():
-        return "Type what it should become in the Prompt panel"
-    if settings.mode != "prompt" and not context.selected_objects:
-        return "Select a mesh, a curve or strokes first" if settings.mode == "sketch" else "Select a mesh first"
-    return ""
 
 
 class SKETCHBRIDGE_OT_pause(JobOperator, bpy.types.Operator):
@@ -151,7 +141,7 @@ class SKETCHBRIDGE_OT_hide_preview(JobOperator, bpy.types.Operator):
     bl_label = "Hide Preview"
     bl_description = "Show the sketch again; the job goes on"
     bl_options = UNDOABLE_IN_PANEL
-    verb = "hide"
+    verb = "preview"
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:

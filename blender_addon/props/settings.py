@@ -7,6 +7,7 @@ from protocol.job import RefineJob
 
 from ..core import choices
 from ..core.build_job import Settings
+from ..host.sketch import READABLE_MODES
 from . import offer
 from .choices import menu
 from .parameter import SKETCHBRIDGE_PG_parameter, fits, rebuild
@@ -114,3 +115,17 @@ def settings_of(active: bpy.types.Object | None, scene: bpy.types.Scene) -> SKET
 def active_settings(context: bpy.types.Context) -> SKETCHBRIDGE_PG_settings:
     """The settings that the panel shows."""
     return settings_of(context.view_layer.objects.active, context.scene)
+
+
+def why_not_submit(context: bpy.types.Context) -> str:
+    """What the artist still has to do before a run can start; "" if nothing."""
+    settings, selected = active_settings(context), context.selected_objects
+    if not settings.prompt.strip():
+        return "Type what it should become in the Prompt panel"
+    if settings.mode == "prompt":
+        return ""
+    if any(item.mode not in READABLE_MODES for item in selected):
+        return "Press Tab to go back to Object Mode first"
+    if settings.mode == "texture" and sum(item.type == "MESH" for item in selected) != 1:
+        return "Select one mesh first"
+    return "" if selected else "Select a mesh, a curve or strokes first"

@@ -164,6 +164,8 @@ PANEL = {
         "Auswahl und Text an den Server senden und dem Ergebnis an Ort und Stelle zusehen"
     ),
     "Type what it should become in the Prompt panel": "Im Bereich Text eingeben, was daraus werden soll",
+    "Press Tab to go back to Object Mode first": "Mit Tab zuerst in den Objektmodus zurückgehen",
+    "Select one mesh first": "Zuerst ein Mesh wählen",
     "Select a mesh, a curve or strokes first": "Zuerst ein Mesh, eine Kurve oder Striche wählen",
     "There is no job yet": "Es gibt noch keinen Auftrag",
     "Pause": "Pause",

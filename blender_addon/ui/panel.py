@@ -4,10 +4,16 @@
 import blf
 import bpy
 
+from protocol.events import Link
+
 from . import shown
 
 CLOSED = {"DEFAULT_CLOSED"}
 """`bl_options` of the panels that a first run does not need."""
+
+
+LIVE = (Link.CONNECTING, Link.HANDSHAKING, Link.READY)
+"""There is a connection, or soon will be."""
 
 
 class SidebarPanel:

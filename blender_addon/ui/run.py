@@ -2,13 +2,14 @@
 """Panel "Run": the one big button, and a row of its own for every run."""
 
 import bpy
+from bpy.app.translations import pgettext_iface as say
 
 from protocol.events import Link
 
 from ..core.lines import JobLine
-from ..props.settings import active_settings
+from ..props.settings import active_settings, why_not_submit
 from . import shown
-from .panel import SidebarPanel, icon_known, paragraph
+from .panel import LIVE, SidebarPanel, icon_known, lines, paragraph
 
 BUTTON = {"sketch": ("Refine Sketch", "SHADERFX"), "prompt": ("Create from Prompt", "ADD"), "texture": ("Texture Mesh", "TEXTURE")}
 DETAILS_SHOWN = 6
@@ -24,17 +25,30 @@ class SKETCHBRIDGE_PT_run(SidebarPanel, bpy.types.Panel):
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if shown.now.link is not Link.READY:
-        row = layout.row()
-        row.label(text=shown.now.headline[1], icon=shown.now.headline[0])
-        row.operator("sketchbridge.connect", icon="LINKED")
+        draw_way_out(layout)
     text, icon = BUTTON[active_settings(context).mode]
     row = layout.row()
     row.scale_y = 1.6
     row.operator("sketchbridge.submit", text=text, icon=icon)
+    missing = why_not_submit(context)
+    if missing and shown.now.link is Link.READY:
+        paragraph(layout.column(align=True), say(missing), "INFO")
     for line in shown.now.jobs:
         draw_job(layout.box(), context, line)
     if shown.now.earlier:
         layout.operator("sketchbridge.adopt_jobs", icon="FILE_FOLDER")
+
+
+def draw_way_out(layout: bpy.types.UILayout) -> None:
+    """Why nothing can be run yet, and the buttons that change it."""
+    trouble = shown.now.link in (Link.LOST, Link.REFUSED) and shown.now.server
+    lines(layout, shown.now.server[:2] if trouble else (shown.ServerLine(shown.now.headline[0], say(shown.now.headline[1])),))
+    if shown.now.link in LIVE or shown.now.local == "starting":
+        return
+    row = layout.row(align=True)
+    row.operator("sketchbridge.connect", icon="LINKED")
+    if shown.now.local != "up":
+        row.operator("sketchbridge.start_local_server", text="Start Server", icon="PLAY")
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, line: JobLine) -> None:
@@ -53,9 +67,9 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, line: JobLi
         paragraph(column, line.hint)
     draw_buttons(layout, line)
     if "steer" in line.buttons and item is not None:
-        row = layout.row(align=True)
-        row.prop(item, "prompt", text="")
-        row.operator("sketchbridge.steer", text="Steer").job = line.job
+        split = layout.split(factor=0.7, align=True)
+        split.prop(item, "prompt", text="")
+        split.operator("sketchbridge.steer", text="Steer").job = line.job
     column = layout.column(align=True)
     column.scale_y = 0.8
     for detail in line.detail[:DETAILS_SHOWN]:
@@ -70,13 +84,13 @@ def draw_title(layout: bpy.types.UILayout, line: JobLine) -> None:
     buttons = row.row(align=True)
     buttons.alignment = "RIGHT"
     button(buttons, "report", "sketchbridge.copy_report", line, "COPYDOWN", text="")
-    button(buttons, "hide", "sketchbridge.hide_preview", line, "HIDE_OFF", text="")
-    button(buttons, "preview", "sketchbridge.show_preview", line, "HIDE_ON", text="")
+    operator, icon = ("hide_preview", "HIDE_OFF") if line.preview else ("show_preview", "HIDE_ON")
+    button(buttons, "preview", f"sketchbridge.{operator}", line, icon, text="")
     button(buttons, "remove", "sketchbridge.remove", line, "X", text="")
 
 
 def draw_buttons(layout: bpy.types.UILayout, line: JobLine) -> None:
-    if "accept" in line.buttons:
+    if "accept" in line.buttons and line.job not in shown.now.accepted:
         row = layout.row()
         row.scale_y = 1.3
         button(row, "accept", "sketchbridge.accept", line, "CHECKMARK")

@@ -7,9 +7,7 @@ from protocol.events import Link
 
 from ..props.preferences import preferences
 from . import shown
-from .panel import CLOSED, SidebarPanel, lines
-
-LIVE = (Link.CONNECTING, Link.HANDSHAKING, Link.READY)
+from .panel import CLOSED, LIVE, SidebarPanel, lines
 
 
 class SKETCHBRIDGE_PT_server(SidebarPanel, bpy.types.Panel):

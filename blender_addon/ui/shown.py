@@ -44,6 +44,7 @@ class Shown:
     server: tuple[ServerLine, ...] = ()
     local: str = "off"
     jobs: tuple[JobLine, ...] = ()
+    accepted: frozenset[str] = frozenset()
     earlier: int = 0
     sketch: tuple[ServerLine, ...] = ()
     example: str = ""
@@ -103,6 +104,7 @@ def _with_session(fresh: Shown, session: Session, active: bpy.types.Object | Non
         link=session.link.link,
         server=tuple(server_lines(session, clock)),
         jobs=tuple(job_lines(session, clock)),
+        accepted=frozenset(job for job, row in session.rows.items() if row.accepted),
         earlier=len(adopt.others(session)),
         versions=session.ports.versions.versions(uid) if uid else (),
     )

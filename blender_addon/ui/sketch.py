@@ -17,7 +17,7 @@ class SKETCHBRIDGE_PT_sketch(SidebarPanel, bpy.types.Panel):
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     settings = active_settings(context)
-    layout.row(align=True).prop(settings, "mode", expand=True)
+    layout.column(align=True).prop(settings, "mode", expand=True)
     lines(layout, shown.now.sketch)
     if settings.mode == "prompt":
         row = layout.row()

@@ -8,7 +8,6 @@ from ..ports import Version
 from . import shown
 from .panel import SidebarPanel, paragraph
 
-
 PIN_WIDTH, REVERT_WIDTH = 24, 60
 
 
@@ -29,7 +28,7 @@ def draw(layout: bpy.types.UILayout) -> None:
 
 
 def draw_version(row: bpy.types.UILayout, index: int, version: Version) -> None:
-    name = version.label if not version.prompt else f"{index}  {version.prompt}"
+    name = version.label if not version.prompt else f"{index}: {version.prompt}"
     marked = say("{name} (check the kept part)").format(name=name) if version.warning else name
     icon, beside = ("RADIOBUT_ON", PIN_WIDTH) if version.current else ("RADIOBUT_OFF", PIN_WIDTH + REVERT_WIDTH)
     paragraph(row.column(align=True), marked, icon, less=beside)

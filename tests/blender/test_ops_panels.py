@@ -78,10 +78,10 @@ def test_in_each_link_state(addon, server, event):
     server.events.append(event)
     ticks(addon)
     found = all_drawn()
-    if event.link is not Link.READY:
-        assert found["run"].named("sketchbridge.connect")
-    if event.sentence:
-        assert event.sentence.split()[0] in " ".join(found["server"].texts())
+    live = event.link in (Link.CONNECTING, Link.HANDSHAKING)
+    assert bool(found["run"].named("sketchbridge.connect")) != live
+    for panel in ("server", "run"):
+        assert event.sentence in " ".join(found[panel].texts()), "the fault is named where the artist looks"
 
 
 def test_ready(addon, server):
@@ -216,7 +216,8 @@ def test_a_job_in_each_state(addon, server):
         assert not {"pause", "resume", "accept", "retry", "remove"} - operators[state] & there, state
         assert "Cube: a red mug" in " ".join(layout.texts())
     bpy.ops.sketchbridge.accept(job=job)
-    assert "Accepted into" in " ".join(run_texts(addon).texts())
+    layout = run_texts(addon)
+    assert "Accepted into" in " ".join(layout.texts()) and not layout.named("sketchbridge.accept")
 
 
 def test_progress_is_a_bar_with_numbers(addon, server):

@@ -45,8 +45,10 @@ def of_properties(rna: Any) -> Iterator[str]:
 
 def of_sources() -> Iterator[str]:
     """Texts in the code that draws, refuses and reports."""
-    for path in (*(ROOT / "ui").glob("*.py"), *(ROOT / "ops").glob("*.py")):
+    for path in (path for folder in ("ui", "ops", "props") for path in (ROOT / folder).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("why_not"):
+                yield from (c.value for r in ast.walk(node) if isinstance(r, ast.Return) and r.value for c in literals(r.value))
             if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in SPOKEN:
                 spoken = [word.value for word in node.keywords if word.arg == "text"]
                 spoken += node.args if getattr(node.func, "id", "") in ("say", "refuse") else []
@@ -64,15 +66,12 @@ def literals(node: ast.AST) -> Iterator[ast.Constant]:
 
 def of_tables() -> Iterator[str]:
     from blender_addon.ops.reporting import CONNECT_FIRST, NO_JOB
-    from blender_addon.ops.run import why_not_submit
     from blender_addon.ui.run import BUTTON
     from blender_addon.ui.shown import HEADLINES
 
     yield from (CONNECT_FIRST, NO_JOB, "Starting", "Server Ended")
     yield from (text for text, _ in BUTTON.values())
     yield from (text for _, text in HEADLINES.values())
-    assert why_not_submit(bpy.context)
-    yield why_not_submit(bpy.context)
 
 
 def all_texts() -> set[str]:

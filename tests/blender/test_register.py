@@ -129,7 +129,7 @@ def test_auto_connect_is_off_until_it_is_asked_for(entry):
     blender_addon.register()
     runtime.tick()
     assert runtime.present() is not None
-    assert runtime.present().link.link.value in ("connecting", "handshaking")
+    assert runtime.present().link.link.value != "off"
     blender_addon.unregister()
 
 
