@@ -2,10 +2,11 @@
 
 import json
 import select
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--tutorial", type=Path, default=build_addon.ROOT / "build" / "tutorial", help="folder of tutorial.md and its pictures"
     )
+
+
+FOLDERS = build_addon.ROOT / "build" / "test-gui"
+"""What each window leaves behind: pictures, Blender's log, its profile. Kept until the next run."""
+
+
+def fresh_folder(name: str) -> Path:
+    folder = FOLDERS / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """After a failure, leaves a picture of every window that the test used."""
+    report = yield
+    if report.failed and report.when == "call":
+        for rig in getattr(item, "funcargs", {}).values():
+            if isinstance(rig, Rig) and (path := rig.photograph(f"failed-{item.name}")):
+                report.sections.append(("picture", str(path)))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,9 +67,9 @@ def probe_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def window(extension_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A fresh Blender with the extension."""
-    with Rig(tmp_path_factory.mktemp("window"), [extension_zip]) as rig:
+def window(extension_zip: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """A fresh Blender with the extension, for the tests of one file."""
+    with Rig(fresh_folder(Path(request.node.name).stem), [extension_zip]) as rig:
         yield rig
 
 

@@ -76,7 +76,7 @@ class Rig:
 
     def _start_screen(self) -> None:
         command = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{self.width}x{self.height}x24", "-nolisten", "tcp"]
-        screen = self._start(command, subprocess.PIPE)
+        screen = self._start(command, output=subprocess.PIPE)
         assert screen.stdout is not None
         if not select.select([screen.stdout], [], [], 30)[0]:
             raise RigError("The virtual screen did not start within 30 s.")
@@ -86,8 +86,7 @@ class Rig:
         """Starts Blender and waits until it answers. `arguments` go on its command line (a .blend file, --online-mode)."""
         (self._exchange / "ready.json").unlink(missing_ok=True)
         window = ["--window-geometry", "0", "0", str(self.width), str(self.height)]
-        with self._log.open("ab") as log:
-            self._blender = self._start(["blender", *window, *arguments, "--python", "/tmp/in_blender.py"], log)
+        self._blender = self._start(["blender", *window, *arguments, "--python", "/tmp/in_blender.py"])
         self.wait_for(lambda: (self._exchange / "ready.json").exists(), "Blender's window", within_s=120)
         self.state("settle")
 
@@ -96,9 +95,10 @@ class Rig:
         self._processes.remove(self._blender)
         self._end(self._blender)
 
-    def _start(self, command: Sequence[str], output: Any) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], output: int | None = None) -> subprocess.Popen[bytes]:
         command = enter(self.folder, command, self._environment)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output or log, stderr=log, start_new_session=True)
         self._processes.append(process)
         return process
 
@@ -275,11 +275,16 @@ class Rig:
     def _picture(self, name: str) -> np.ndarray:
         """What is on the screen, (H, W, 3) uint8, also left as a file."""
         self.state("settle")
-        done = self._run(["import", "-window", "root", f"png:/tmp/pictures/{name}.png"])
-        if done.returncode:
-            raise RigError(f"no picture {name}: {done.stdout.decode(errors='replace')}")
-        with Image.open(self.pictures / f"{name}.png") as picture:
+        path = self.photograph(name)
+        if path is None:
+            raise RigError(f"The screen gave no picture for {name}.")
+        with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
+
+    def photograph(self, name: str) -> Path | None:
+        """A picture of the screen as it is, unchecked; None where the screen gives none. For the record of a failure."""
+        path = self.pictures / f"{name}.png"
+        return path if self._run(["import", "-window", "root", f"png:/tmp/pictures/{name}.png"]).returncode == 0 else None
 
     def screenshot(self, name: str, changed: float = CHANGED) -> Path:
         """A picture of the whole screen. Errors: RigError if it is blank, or if no more than `changed` of it is new since the last one."""

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import fresh_folder
 from rig import Rig, RigError, judge
 from tutorial import Tutorial
 
 
 @pytest.fixture(scope="module")
-def probe(probe_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with Rig(tmp_path_factory.mktemp("rig"), [probe_zip]) as rig:
+def probe(probe_zip: Path) -> Iterator[Rig]:
+    with Rig(fresh_folder("test_rig"), [probe_zip]) as rig:
         rig.state("open_tab", category="Probe")
         yield rig
 
