@@ -29,7 +29,7 @@ class Broker:
         self.router.set(zmq.ROUTER_MANDATORY, 1)
         port = self.router.bind_to_random_port("tcp://127.0.0.1")
         self.address = f"tcp://127.0.0.1:{port}"
-        self.words, self.heard_at, self.process = [], [], None
+        self.words, self.heard_at, self.process, self.root = [], [], None, ROOT
         if start:
             self.start()
 
@@ -50,6 +50,11 @@ class Broker:
     def order(self, body, job="", attempt=0):
         header = Header(v=VERSION, id=0, job=job, seq=attempt)
         self.router.send_multipart([SECRET.encode(), *encode(header, body, kinds=TO_WORKER)])
+
+    def order_when_there(self, body, job, attempt):
+        """Once the (new) worker has said its first word."""
+        self.wait(lambda message: isinstance(message.body, Beat), since=len(self.words))
+        self.order(body, job, attempt)
 
     def hear(self, timeout_s):
         """One more word, if one comes in time."""
@@ -92,6 +97,13 @@ class Broker:
             assert time.monotonic() < until, "the worker is still there"
             self.hear(0.05)
         return self.process.returncode
+
+    def wait_silence(self, deadline_s=15.0):
+        """Until no beat has come for three seconds."""
+        until = time.monotonic() + deadline_s
+        while self.router.poll(3000):
+            assert time.monotonic() < until, "the worker is still there"
+            self.hear(0)
 
     def close(self):
         if self.process is not None and self.process.poll() is None:

@@ -33,6 +33,13 @@ def broker():
 
 
 @pytest.fixture
+def broker_without_worker():
+    broker = Broker(start=False)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
 def ball():
     """The arrays of a ball of longest side 1.6, red below and blue above."""
     mesh = trimesh.creation.icosphere(subdivisions=3, radius=0.8)

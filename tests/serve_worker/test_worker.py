@@ -3,7 +3,6 @@
 import io
 import json
 
-import msgspec
 import numpy as np
 from PIL import Image
 
@@ -24,7 +23,7 @@ def test_a_job_runs_to_its_end(shared, job, ball, tmp_path):
     edges = np.sort(arrays["faces"][:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()  # seams are closed
     assert arrays["loop_uv"].shape == (3 * len(arrays["faces"]), 2)
-    assert 0 <= arrays["loop_uv"].min() and arrays["loop_uv"].max() <= 1
+    assert arrays["loop_uv"].min() >= 0 and arrays["loop_uv"].max() <= 1
     assert np.allclose(np.ptp(arrays["vertices"], axis=0), 1.6, atol=0.35)
     for name in ("base_colour.png", "normal.png"):
         assert Image.open(io.BytesIO((tmp_path / "result" / name).read_bytes())).size == (64, 64)
