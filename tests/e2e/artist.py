@@ -43,7 +43,7 @@ def tick():
 
 def draw_strokes():
     """A flower out of three kinds of strokes, off the origin, at a scale of its own: pencil petals, a bevelled stem, a mesh heart."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     centre = np.array([3.0, -2.0, 1.5])
     made = [_petals(centre), _stem(centre), _heart(centre)]
     for thing in made:
@@ -101,7 +101,7 @@ def _heart(centre):
 
 def draw_pot():
     """One mesh with all that must be carried over: a turned, unevenly scaled apple with a parent, groups, materials, a modifier."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     parent = bpy.data.objects.new("Table", None)
     parent.location, parent.rotation_euler = (40.0, -7.0, 2.0), (0.1, 0.2, 0.9)
     bpy.context.scene.collection.objects.link(parent)
@@ -201,7 +201,7 @@ def facts(name):
             "images": _images(thing),
             "uv_maps": [layer.name for layer in thing.data.uv_layers],
             "modifiers": [modifier.name for modifier in thing.modifiers],
-            "custom": {key: thing[key] for key in thing if isinstance(thing[key], int | float | str)},
+            "custom": {key: value for key, value in thing.items() if isinstance(value, int | float | str)},
         }
     return told
 
@@ -270,7 +270,7 @@ def select_only_result(job):
 
 
 def empty_with_cursor(place):
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True)
     bpy.context.scene.cursor.location = place
     bpy.ops.ed.undo_push(message="Empty")
     return {}

@@ -99,12 +99,12 @@ class Artist:
             env=environment,
         )
 
-    def do(self, name: str, deadline_s: float = 60.0, **arguments: Any) -> Any:
+    def do(self, what: str, /, deadline_s: float = 60.0, **arguments: Any) -> Any:
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": name, **arguments}).encode() + b"\n")
+        self.process.stdin.write(json.dumps({"do": what, **arguments}).encode() + b"\n")
         self.process.stdin.flush()
         ready, _, _ = select.select([self.process.stdout], [], [], deadline_s)
-        assert ready, f"Blender did not answer '{name}' within {deadline_s:.0f} s: {self.log.read_text()[-2000:]}"
+        assert ready, f"Blender did not answer '{what}' within {deadline_s:.0f} s: {self.log.read_text()[-2000:]}"
         line = self.process.stdout.readline()
         assert line, self.log.read_text()[-2000:]
         answer = json.loads(line)
