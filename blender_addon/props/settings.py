@@ -18,7 +18,8 @@ MODES = (
     ("texture", "Texture Only", "Paint the selected mesh and leave its shape alone", "TEXTURE", 2),
 )
 LARGEST_SEED = 2**31 - 1
-SKETCHABLE = ("MESH", "CURVE", "GPENCIL", "GREASEPENCIL")
+SKETCHABLE = ("MESH", "CURVE", "SURFACE", "FONT", "GPENCIL", "GREASEPENCIL")
+SHAPELESS = ("LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER", "ARMATURE", "LATTICE")
 
 
 def _method_changed(self: "SKETCHBRIDGE_PG_settings", context: bpy.types.Context) -> None:
@@ -128,4 +129,4 @@ def why_not_submit(context: bpy.types.Context) -> str:
         return "Press Tab to go back to Object Mode first"
     if settings.mode == "texture" and sum(item.type == "MESH" for item in selected) != 1:
         return "Select one mesh first"
-    return "" if selected else "Select a mesh, a curve or strokes first"
+    return "" if any(item.type not in SHAPELESS for item in selected) else "Select a mesh, a curve or strokes first"

@@ -65,7 +65,7 @@ PANEL = {
     "Paint the selected mesh and leave its shape alone": "Das gewählte Mesh bemalen und seine Form lassen, wie sie ist",
     "Size": "Größe",
     "Longest side of the new object": "Längste Seite des neuen Objekts",
-    "New object at the 3D cursor, {size} large": "Neues Objekt am 3D-Cursor, {size} groß",
+    "New object at the 3D cursor": "Neues Objekt am 3D-Cursor",
     "Select a mesh, a curve or strokes": "Ein Mesh, eine Kurve oder Striche wählen",
     "{count:,} triangles": "{count:,} Dreiecke",
     "1 stroke object": "1 Strichobjekt",
@@ -187,6 +187,7 @@ PANEL = {
     "What this job should become from here on": "Was aus diesem Auftrag von hier an werden soll",
     "Retry": "Wiederholen",
     "Run it again from where it was saved last": "Von der letzten gesicherten Stelle an wiederholen",
+    "Remove": "Entfernen",
     "Remove Job": "Auftrag entfernen",
     "Take this job off the list, with its preview and its files at the server": (
         "Diesen Auftrag von der Liste nehmen, mit seiner Vorschau und seinen Dateien auf dem Server"

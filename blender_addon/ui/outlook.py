@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 Lines = tuple[ServerLine, ...]
 
 
-def outlook(view_layer: bpy.types.ViewLayer, scene: bpy.types.Scene, settings: SKETCHBRIDGE_PG_settings) -> Lines:
+def outlook(view_layer: bpy.types.ViewLayer, settings: SKETCHBRIDGE_PG_settings) -> Lines:
     """One line on what is read, one on what becomes of it."""
     if settings.mode == "prompt":
-        size = bpy.utils.units.to_string(scene.unit_settings.system, "LENGTH", settings.size, precision=3)
-        return (ServerLine("CURSOR", say("New object at the 3D cursor, {size} large").format(size=size)),)
+        return (ServerLine("CURSOR", say("New object at the 3D cursor")),)
     selected = [item for item in view_layer.objects.selected if not item.get("sketchbridge_preview")]
     if settings.mode == "texture":
         return _texture(view_layer, [item for item in selected if item.type == "MESH"])

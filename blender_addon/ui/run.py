@@ -13,7 +13,7 @@ from .panel import LIVE, SidebarPanel, icon_known, lines, paragraph
 
 BUTTON = {"sketch": ("Refine Sketch", "SHADERFX"), "prompt": ("Create from Prompt", "ADD"), "texture": ("Texture Mesh", "TEXTURE")}
 DETAILS_SHOWN = 6
-BUTTONS_WIDTH = 66
+BUTTONS_WIDTH = 44
 
 
 class SKETCHBRIDGE_PT_run(SidebarPanel, bpy.types.Panel):
@@ -77,7 +77,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, line: JobLi
 
 
 def draw_title(layout: bpy.types.UILayout, line: JobLine) -> None:
-    """What it is and, at the right, what takes it off the list."""
+    """What it is and, at the right, the small things: its report, its preview."""
     row = layout.row()
     column = row.column(align=True)
     paragraph(column, line.title, icon_known(line.icon), less=BUTTONS_WIDTH)
@@ -86,7 +86,6 @@ def draw_title(layout: bpy.types.UILayout, line: JobLine) -> None:
     button(buttons, "report", "sketchbridge.copy_report", line, "COPYDOWN", text="")
     operator, icon = ("hide_preview", "HIDE_OFF") if line.preview else ("show_preview", "HIDE_ON")
     button(buttons, "preview", f"sketchbridge.{operator}", line, icon, text="")
-    button(buttons, "remove", "sketchbridge.remove", line, "X", text="")
 
 
 def draw_buttons(layout: bpy.types.UILayout, line: JobLine) -> None:
@@ -94,6 +93,8 @@ def draw_buttons(layout: bpy.types.UILayout, line: JobLine) -> None:
         row = layout.row()
         row.scale_y = 1.3
         button(row, "accept", "sketchbridge.accept", line, "CHECKMARK")
+    if not line.buttons & {"pause", "resume", "stop", "finish", "retry", "remove"}:
+        return
     row = layout.row(align=True)
     button(row, "pause", "sketchbridge.pause", line, "PAUSE")
     button(row, "resume", "sketchbridge.resume", line, "PLAY")
@@ -103,6 +104,7 @@ def draw_buttons(layout: bpy.types.UILayout, line: JobLine) -> None:
         stop = row.operator("sketchbridge.stop", icon="SNAP_FACE")
         stop.job, stop.how = line.job, "discard"
     button(row, "retry", "sketchbridge.retry", line, "LOOP_BACK")
+    button(row, "remove", "sketchbridge.remove", line, "X", text="Remove")
 
 
 def button(layout: bpy.types.UILayout, verb: str, operator: str, line: JobLine, icon: str, text: str | None = None) -> None:

@@ -71,7 +71,7 @@ def prepare(session: Session | None, local: LocalState) -> bool:
         if settings.id_data.library is None:
             settings.match_parameters()
         _match_rows(session)
-    fresh = Shown(local=local.state, sketch=outlook(view_layer, scene, settings), example=_example(settings.prior))
+    fresh = Shown(local=local.state, sketch=outlook(view_layer, settings), example=_example(settings.prior))
     if session is not None:
         fresh = _with_session(fresh, session, active)
     now = _with_local(fresh, local)
