@@ -32,6 +32,7 @@ def accept(record: JobRecord, asset: Asset) -> Accepted:
     """As `VersionHost.accept`. Errors: UserError, and nothing has changed."""
     if bpy.context.mode != "OBJECT":
         raise UserError("Something is being edited or painted.", "Go back to Object Mode and accept again.")
+    bpy.context.view_layer.update()
     sources = [item for item in map(find, record.sources) if item is not None]
     item, notes = _receiver(record, sources)
     history = opened(item) if item is not None else None

@@ -14,6 +14,8 @@ from .colours import vertex_colours
 from .weights import read_weights
 
 Result = TypeVar("Result")
+SHAPED = frozenset({"MESH", "CURVE", "SURFACE", "FONT", "META"})
+"""Object types that Blender can turn into a mesh."""
 
 
 @dataclass
@@ -32,14 +34,11 @@ class Surface:
 
 def with_mesh(item: bpy.types.Object, use: Callable[[bpy.types.Mesh, bpy.types.Object], Result]) -> Result | None:
     """What `use` makes of the evaluated mesh and the evaluated object; None where the object has no mesh to give."""
+    if item.type not in SHAPED:
+        return None
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    evaluated = item if item.is_evaluated else item.evaluated_get(depsgraph)
-    try:
-        mesh = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=depsgraph)
-    except RuntimeError:  # the type has no geometry: a light, a camera, an empty
-        return None
-    if mesh is None:
-        return None
+    evaluated = item.evaluated_get(depsgraph)
+    mesh = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=depsgraph)
     try:
         return use(mesh, evaluated)
     finally:

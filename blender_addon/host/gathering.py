@@ -42,7 +42,6 @@ class Gathered:
 
 def gather(chosen: list[bpy.types.Object], keep_group: str) -> Gathered:
     """All faces and strokes of the chosen objects. `keep_found`: whether one of them has the group."""
-    bpy.context.view_layer.update()
     items: list[bpy.types.Object] = []
     surfaces: list[Surface] = []
     pencils: list[Strokes] = []

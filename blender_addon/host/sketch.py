@@ -49,6 +49,7 @@ def _selection() -> list[bpy.types.Object]:
     for item in chosen:
         if item.mode not in READABLE_MODES:
             raise UserError(f"'{item.name}' is being edited.", "Press Tab to go back to Object Mode.")
+    bpy.context.view_layer.update()
     active = bpy.context.view_layer.objects.active
     return sorted(chosen, key=lambda item: (item != active, item.name_full))
 
