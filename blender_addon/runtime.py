@@ -232,6 +232,7 @@ def after_undo(*_: object) -> None:
 HANDLERS = (
     ("load_pre", before_load),
     ("load_post", after_load),
+    ("load_post_fail", after_load),
     ("depsgraph_update_post", after_change),
     ("undo_post", after_undo),
     ("redo_post", after_undo),
