@@ -27,12 +27,15 @@ def start(tmp_path):
 
 @pytest.fixture
 def connect():
+    """Connects clients; their jobs are cancelled at the end where the server still lives, so that it is free for others."""
     peers = []
 
     def connect(server, **options):
-        peers.append(Peer(server.address, **options))
-        return peers[-1]
+        peers.append((server, Peer(server.address, **options)))
+        return peers[-1][1]
 
     yield connect
-    for peer in peers:
+    for server, peer in peers:
+        if server.process.poll() is None and hasattr(peer, "welcome") and not peer.socket.closed:
+            peer.cancel_all()
         peer.close()

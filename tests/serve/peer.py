@@ -15,7 +15,7 @@ import zmq
 
 from protocol.framing import array_spec, decode, encode
 from protocol.job import RefineJob
-from protocol.messages import ENDED, Chunk, Fault, Header, Hello, JobState, Pull, Submit, Welcome
+from protocol.messages import ENDED, Cancel, Chunk, Fault, Header, Hello, JobState, ListJobs, Pull, Submit, Welcome
 from protocol.version import VERSION
 
 PATIENCE_S = 15.0
@@ -96,6 +96,13 @@ class Peer:
         parent = self.say(body, job, seq, raw)
         return self.wait(lambda message: message.header.parent == parent and not message.header.seq)
 
+    def cancel_all(self):
+        """Leaves no job behind that waits or runs."""
+        for state in self.ask(ListJobs()).body.jobs:
+            if state.state not in ENDED:
+                self.ask(Cancel(), state.job, state.last_command + 1)
+                self.wait_state(state.job, *ENDED)
+
     def command(self, body, job):
         """The answer to the next command of the job."""
         self.commands[job] = self.commands.get(job, 0) + 1
@@ -113,16 +120,19 @@ class Peer:
         raise AssertionError(f"not heard within {patience_s} s; last heard: {[each.body for each in self.heard[-5:]]}")
 
     def wait_state(self, job, *states):
-        """The job's state once it is one of these."""
+        """The newest word on the job, once its state is one of these."""
+        known = [m.body for m in self.heard if isinstance(m.body, JobState) and m.body.job == job]
+        if known and known[-1].state in states:
+            return known[-1]
         return self.wait(lambda m: isinstance(m.body, JobState) and m.body.job == job and m.body.state in states).body
 
     def wait_step(self, job, step):
         return self.wait(lambda m: isinstance(m.body, JobState) and m.body.job == job and m.body.step >= step).body
 
-    def drain(self, quiet_s=0.2):
-        """Everything that comes until nothing does for a while."""
-        came = []
-        while self.socket.poll(quiet_s * 1000):
+    def drain(self, quiet_s=0.2, most_s=3.0):
+        """Everything that comes until nothing does for a while, or for `most_s`."""
+        came, until = [], time.monotonic() + most_s
+        while time.monotonic() < until and self.socket.poll(quiet_s * 1000):
             came.append(decode(self.socket.recv_multipart()))
         self.heard += came
         return came

@@ -101,7 +101,19 @@ def test_a_folder_and_a_port_serve_one_server(start, tmp_path):
 
 
 def test_the_command_tells_its_address_and_ctrl_c_ends_it(tmp_path, connect):
-    command = [sys.executable, "-m", "backend.cli.main", "serve", "--port", "0", "--json", "--devices", "cpu", "--data", str(tmp_path / "d")]
+    command = [
+        sys.executable,
+        "-m",
+        "backend.cli.main",
+        "serve",
+        "--port",
+        "0",
+        "--json",
+        "--devices",
+        "cpu",
+        "--data",
+        str(tmp_path / "d"),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     ready = json.loads(process.stdout.readline())
     assert ready["ready"] and ready["pid"] == process.pid and ready["address"].endswith(f":{ready['port']}")
