@@ -87,9 +87,10 @@ def make(environment: Environment) -> bool:
         print(f"Blender {environment.blender} is left out: its module needs Python {environment.python} with venv, and there is none here.")
         return False
     print(f"Blender {environment.blender}: installing with {python} into {environment.folder.name}", flush=True)
-    subprocess.run([python, "-m", "venv", environment.folder], check=True)
+    made = subprocess.run([python, "-m", "venv", environment.folder], check=False)
     pip = [str(environment.executable), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, *environment.requirements], check=True)
+    if made.returncode or subprocess.run([*pip, *environment.requirements], check=False).returncode:
+        sys.exit(f"{environment.folder.name} could not be made, for the reason above: repair that and run the same again.")
     (environment.folder / ".pins").write_text("\n".join(environment.requirements) + "\n", encoding="utf-8")
     return True
 

@@ -30,10 +30,27 @@ class RootError(Exception):
 
 
 def enter(shared: Path, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[str]:
-    """The command line that runs `command` inside the root, where the folder `shared` is /tmp and nothing else of this machine is seen."""
+    """The command line that runs `command` inside the root, where the folder `shared` is /tmp and nothing else of this machine is seen.
+
+    The program is ended when its starter is gone, however that happened.
+    """
     variables = {"PATH": "/usr/bin:/bin", "HOME": "/tmp/home", "LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1", **(environment or {})}
     inner = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()), *map(str, command)]
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, str(ROOT), str(shared), *inner]
+    return [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        ENTER,
+        str(ROOT),
+        str(shared),
+        *inner,
+    ]
 
 
 def is_ready() -> bool:

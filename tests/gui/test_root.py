@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,30 @@ def test_the_root_can_be_deleted_while_a_program_runs_in_it(sleeper: subprocess.
     assert sleeper.poll() is None
     assert (tmp_path / "shared" / "precious").read_text() == "kept"
     assert Path("/dev/null").is_char_device() and Path("/proc/self/stat").exists()
+
+
+STARTER = """
+import os, subprocess, sys, time
+process = subprocess.Popen(sys.argv[1:])
+while open(f"/proc/{process.pid}/comm").read().strip() != "sleep":
+    time.sleep(0.01)
+print(process.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_program_ends_with_its_starter(bare_root: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    command = [sys.executable, "-c", STARTER, *root.enter(shared, ["/usr/bin/sleep", "60"])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    status = Path(f"/proc/{int(process.stdout.readline())}/stat")
+    process.wait(20)
+    end = time.monotonic() + 20
+    while status.exists() and " Z " not in status.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_blender_sees_the_shared_folder_and_nothing_else_of_this_machine(tmp_path: Path) -> None:
