@@ -123,8 +123,8 @@ class _Broker:
         self._find_devices()
         self._dispatch.tick(now)
         self._dispatch.assign()
-        for job in self._table.shifted():
-            self._clients.touch(job.id, job.owner)
+        if self._table.shifted():
+            self._clients.touch_where(self._table.waits)
         self._store.commit()
         self._workers.flush()
         self._clients.flush(now)

@@ -123,6 +123,11 @@ class Clients:
         for connection in self._watching(job, owner):
             connection.moved.add(job)
 
+    def touch_where(self, concerned: Callable[[str], bool]) -> None:
+        """The same for all watched jobs that are `concerned`."""
+        for connection in self:
+            connection.moved.update(filter(concerned, connection.watching))
+
     def show(self, job: str, preview: Shown, arrays: dict[str, np.ndarray]) -> None:
         """The newest preview of a job; the one before is forgotten."""
         self._previews += 1

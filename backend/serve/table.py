@@ -56,10 +56,13 @@ class JobTable:
             self._places = {waiting: place for place, waiting in enumerate(self._queue)}
         return self._places.get(job.id, 0)
 
-    def shifted(self) -> tuple[StoredJob, ...]:
-        """Those that wait, if their places may have changed since this was last asked."""
-        moved, self._shifted = self._shifted, False
-        return self.queue if moved else ()
+    def shifted(self) -> bool:
+        """Whether places in the queue may have changed since this was last asked."""
+        shifted, self._shifted = self._shifted, False
+        return shifted
+
+    def waits(self, job: str) -> bool:
+        return self.jobs[job].state == "queued"
 
     def public(self, job: StoredJob) -> JobState:
         return job.public(self.place(job))
