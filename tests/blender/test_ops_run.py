@@ -136,7 +136,7 @@ def test_undo_walk(addon, ready):
         step()
         ticks(addon)
         assert {name: seen[0] for name, seen in snapshot().items() if not seen[2]} == {n: s[0] for n, s in expected.items() if not s[2]}
-        assert job in addon.session().rows
+        assert addon.session().rows[job].accepted == (expected is accepted)
     assert preview_of(job) is None and bpy.data.objects["Cube"].visible_get()
     bpy.ops.ed.redo()
     bpy.ops.ed.redo()
@@ -177,6 +177,7 @@ def test_load_at_each_pause_with_a_late_result(addon, ready, tmp_path, moment):
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "work.blend"))
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     other = snapshot()
+    assert not addon.session().rows[job].here
     if moment not in ("done", "accepted"):
         ready.preview(job, 0.7)
         ready.finish(job)
