@@ -65,8 +65,8 @@ class Dispatch:
         for job in self._table.queue:
             worker = next((each for each in idle if _fits(job.job.device, each.device)), None)
             if worker is not None:
-                idle.remove(worker)
                 self._run(job, worker)
+                idle = [each for each in idle if each.state == "idle"]
             if not idle:
                 return
 
@@ -127,6 +127,12 @@ class Dispatch:
                     worker.order(Show(max_vertices=vertices))
 
     def _run(self, job: StoredJob, worker: Worker) -> None:
+        prior = self._offered.get(job.job.prior)
+        if prior is None:  # the server was started with other priors than when the job came
+            sentence = f"This server offers the prior '{job.job.prior}' no longer."
+            fault = Fault(code="resource", sentence=sentence, hint="Start it with that --prior, and resume the job.", retryable=True)
+            self._table.change(job, "failed", sentence, fault)
+            return
         folder = self._table.store.job_folder(job.id)
         resume = job.held_step >= 0 or (folder / CHECKPOINT_FILE).exists()
         job.attempt += 1
@@ -136,7 +142,7 @@ class Dispatch:
             job.id,
             job.attempt,
             Run(
-                job=msgspec.structs.replace(job.job, prior=self._offered[job.job.prior].location),
+                job=msgspec.structs.replace(job.job, prior=prior.location),
                 folder=str(folder),
                 inputs=job.inputs,
                 paths=tuple(str(self._blobs.path(job.uploader, spec.digest)) for spec in job.inputs),

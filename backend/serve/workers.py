@@ -17,7 +17,7 @@ import zmq
 
 from backend.serve import sockets
 from backend.serve.orders import FROM_WORKER, SECRET_VARIABLE, TO_WORKER, Beat, Quit
-from protocol.errors import SketchBridgeError
+from protocol.errors import ResourceError
 from protocol.framing import BadMessage, Message, decode, encode
 from protocol.messages import Device, Header
 from protocol.version import VERSION
@@ -191,7 +191,7 @@ class Workers:
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
                 )
             except OSError as error:
-                raise SketchBridgeError(f"No worker can be started: {error}.", "Check the installation.") from error
+                raise ResourceError(f"No worker can be started: {error}.", "Check the installation.") from error
 
     def _known(self, peer: bytes) -> Worker | None:
         """The worker whose secret the peer shows as its routing id."""

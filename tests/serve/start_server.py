@@ -19,6 +19,7 @@ def main(data, options):
         Path(data),
         port=options.get("port", 0),
         devices=tuple(options.get("devices", ["cpu"])),
+        priors=tuple(options.get("priors", [])),
         worker_command=options.get("worker", [sys.executable, "-m", "tests.serve.fake_worker"]),
         deadlines=QUICK,
         limits=msgspec.convert(options.get("limits", {}), Limits),

@@ -111,3 +111,24 @@ def test_cancels_and_pauses_under_way_are_not_forgotten(start, connect):
     again = connect(start(), token=peer.token)
     states = {state.job: state.state for state in again.ask(ListJobs()).body.jobs}
     assert states == {cancelled: "cancelled", paused: "paused"}
+
+
+def test_a_prior_that_is_offered_no_longer(start, connect, tmp_path):
+    (tmp_path / "mine").mkdir()
+    server = start(priors=[str(tmp_path / "mine")])
+    peer = connect(server)
+    assert [prior.name for prior in peer.welcome.priors] == ["starter", "mine"]
+    job = peer.submit(prior="mine", steps=400)
+    peer.wait_step(job, 15)
+    assert f"prior {tmp_path / 'mine'}" in peer.remarks(job)[0], "the worker is told where it lies"
+    server.stop()
+    server = start()
+    again = connect(server, token=peer.token)
+    again.ask(Attach(), job)
+    failed = again.wait_state(job, "failed")
+    assert "'mine' no longer" in failed.fault.sentence and failed.fault.retryable
+    assert again.wait_state(again.submit(), "done")
+    server.stop()
+    last = connect(start(priors=[str(tmp_path / "mine")]), token=peer.token)
+    last.command(Resume(), job)
+    assert last.wait_state(job, "done").attempt == 2

@@ -15,7 +15,7 @@ from backend.distill.parameters import PARAMETERS
 from backend.refine.presets import stages_of
 from backend.serve.address import endpoint
 from backend.serve.capabilities import MODES, PRESETS, methods, offer_priors
-from backend.serve.devices import parse_devices
+from backend.serve.devices import DeviceSearch, parse_devices
 from protocol.errors import UserError
 from protocol.messages import Bye, Fault, Hello
 from tests.serve.peer import Peer, Server
@@ -74,6 +74,21 @@ def test_devices():
     for text in ("toaster", "cuda", "cpu,cpu", ""):
         with pytest.raises(UserError):
             parse_devices(text)
+
+
+def test_devices_are_those_that_the_driver_lists(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert DeviceSearch().found() == ("cpu",)
+    listed = "GPU 0: NVIDIA H200 (UUID: GPU-1)\\n  MIG 1g.18gb Device 0: (UUID: MIG-1)\\nGPU 1: NVIDIA H200 (UUID: GPU-2)\\n"
+    for said, devices in ((listed, ("cuda:0", "cuda:1")), ("No devices were found", ("cpu",))):
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\nprintf '{said}'\n")
+        program.chmod(0o755)
+        search = DeviceSearch()
+        until = time.monotonic() + 10
+        while (found := search.found()) is None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert found == devices
 
 
 def test_priors_by_name(tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import zmq
 
+from backend.serve.clients import SILENT_S, Clients
+from backend.serve.sockets import bound_address, open_router, receive
 from protocol.messages import Cancel, Grant, JobState, Ping, Pong, Preview, Pull
 from tests.serve.peer import Peer
 
@@ -150,3 +152,21 @@ def test_a_client_that_asks_and_never_reads_is_dropped(start, connect):
     again = connect(server, token=greedy.token)
     assert len(again.pull(job, "vertices")) == 1_200_000
     greedy.close()
+
+
+def test_a_client_that_is_silent_for_long_is_forgotten():
+    context = zmq.Context()
+    with open_router(context, "tcp://127.0.0.1:*") as front, context.socket(zmq.DEALER) as client:
+        client.connect(bound_address(front))
+        client.send_multipart([b"hello"])
+        assert front.poll(5000)
+        peer, _ = receive(front)
+        clients = Clients(front, lambda job: JobState(job=job, state="running"))
+        clients.greet(peer, "0" * 32, "test", (1, 0))
+        now = time.monotonic()
+        clients.flush(now + SILENT_S - 1)
+        assert clients.get(peer)
+        clients.flush(now + SILENT_S + 1)
+        assert clients.get(peer) is None
+        client.set(zmq.LINGER, 0)
+    context.term()
