@@ -36,21 +36,8 @@ def enter(shared: Path, command: Sequence[str | Path], environment: Mapping[str,
     """
     variables = {"PATH": "/usr/bin:/bin", "HOME": "/tmp/home", "LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1", **(environment or {})}
     inner = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()), *map(str, command)]
-    return [
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        ENTER,
-        str(ROOT),
-        str(shared),
-        *inner,
-    ]
+    alone = "setpriv --pdeathsig KILL unshare --mount --propagation private sh -c".split()
+    return [*alone, ENTER, str(ROOT), str(shared), *inner]
 
 
 def is_ready() -> bool:
