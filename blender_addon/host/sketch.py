@@ -12,11 +12,12 @@ from protocol.errors import UserError
 from protocol.version import FACES
 
 from ..ports import Sketch
+from .chosen import chosen_objects
 from .domain import LONGEST_SIDE, bounds_to_world, flat, matrix_from, mirrors, moved
 from .gathering import Gathered, gather
 from .identity import Reading, editable, encode_points, remember, uid_of, users_of
-from .preview import PREVIEW
 from .texturing import corner_arrays
+from .visibility import shown
 
 READABLE_MODES = ("OBJECT", "POSE", "WEIGHT_PAINT", "VERTEX_PAINT", "TEXTURE_PAINT", "PAINT_GPENCIL", "PAINT_GREASE_PENCIL")
 """Modes in which an object's data are what the artist sees; editing and sculpting keep changes to themselves until they are left."""
@@ -28,7 +29,8 @@ class BlenderSketchReader:
     def read(self, mode: Literal["sketch", "texture"], keep_group: str) -> Sketch:
         """The selected objects, ready to send. Errors: UserError naming what is missing."""
         chosen = _selection()
-        return _read_texture(chosen) if mode == "texture" else _read_sketch(chosen, keep_group)
+        with shown(chosen):
+            return _read_texture(chosen) if mode == "texture" else _read_sketch(chosen, keep_group)
 
     def at_cursor(self, name: str, size: float) -> Sketch:
         """No arrays, only a place: the domain's floor (z = -0.8) on the 3D cursor and turned like it, its longest side `size` units."""
@@ -43,7 +45,7 @@ class BlenderSketchReader:
 
 def _selection() -> list[bpy.types.Object]:
     """The selected objects, the active one first."""
-    chosen = [item for item in bpy.context.selected_objects if not item.get(PREVIEW)]
+    chosen = chosen_objects(bpy.context.view_layer)
     if not chosen:
         raise UserError("Nothing is selected.", "Select the objects of the sketch and try again.")
     for item in chosen:

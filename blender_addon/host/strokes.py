@@ -14,6 +14,8 @@ from .tubes import Strokes
 
 OLD_RADIUS = 1 / 2000
 """Scene units per unit of an old stroke's thickness: half a thousandth."""
+INK = 0.002
+"""Linear value up to which a stroke is drawn with Blender's own black pencil, whatever it will become."""
 
 
 def pencil_strokes(item: bpy.types.Object) -> Strokes:
@@ -67,12 +69,13 @@ def _stroke(points: np.ndarray, closed: bool, radii: np.ndarray, colours: np.nda
 
 
 def _ink(material: bpy.types.Material | None) -> tuple[bool, np.ndarray]:
-    """Whether a Grease Pencil material is shown, and its colour: the stroke's, else the fill's."""
+    """Whether a Grease Pencil material is shown, and its colour: the stroke's, else the fill's. Black is ink: it says no colour."""
     pencil = getattr(material, "grease_pencil", None)
     if pencil is None:
         return True, material_colour(material)
     colour = pencil.fill_color if only_fills(pencil) else pencil.color
-    return not pencil.hide, np.array(colour[:3], dtype=np.float64)
+    rgb = np.array(colour[:3], dtype=np.float64)
+    return not pencil.hide, rgb if rgb.max() > INK else UNKNOWN
 
 
 def _of_slot(inks: list[tuple[bool, np.ndarray]], slot: int) -> tuple[bool, np.ndarray]:

@@ -7,6 +7,7 @@ from protocol.job import RefineJob
 
 from ..core import choices
 from ..core.build_job import Settings
+from ..host.chosen import chosen_objects
 from ..host.sketch import READABLE_MODES
 from . import offer
 from .choices import menu
@@ -120,7 +121,7 @@ def active_settings(context: bpy.types.Context) -> SKETCHBRIDGE_PG_settings:
 
 def why_not_submit(context: bpy.types.Context) -> str:
     """What the artist still has to do before a run can start; "" if nothing."""
-    settings, selected = active_settings(context), context.selected_objects
+    settings, selected = active_settings(context), chosen_objects(context.view_layer)
     if not settings.prompt.strip():
         return "Type what it should become in the Prompt panel"
     if settings.mode == "prompt":

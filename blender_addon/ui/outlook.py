@@ -9,6 +9,7 @@ import bpy
 from bpy.app.translations import pgettext_iface as say
 
 from ..core.server_lines import ServerLine
+from ..host.chosen import chosen_objects
 from ..host.sketch import why_not_in_place
 from ..props.settings import SKETCHABLE
 
@@ -22,7 +23,7 @@ def outlook(view_layer: bpy.types.ViewLayer, settings: SKETCHBRIDGE_PG_settings)
     """One line on what is read, one on what becomes of it."""
     if settings.mode == "prompt":
         return (ServerLine("CURSOR", say("New object at the 3D cursor")),)
-    selected = [item for item in view_layer.objects.selected if not item.get("sketchbridge_preview")]
+    selected = chosen_objects(view_layer)
     if settings.mode == "texture":
         return _texture(view_layer, [item for item in selected if item.type == "MESH"])
     return _sketch(view_layer, [item for item in selected if item.type in SKETCHABLE])

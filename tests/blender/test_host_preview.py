@@ -124,8 +124,21 @@ def test_previews_are_no_sketches() -> None:
     item = shown(job.job)
     item.hide_select = False
     item.select_set(True)
+    bpy.context.view_layer.objects.active = item
     with pytest.raises(UserError, match="Nothing is selected"):
         read()
+
+
+def test_a_variant_of_what_a_preview_hides_is_the_same_sketch() -> None:
+    source = add_sphere()
+    source.modifiers.new("Twice", "SUBSURF").levels = 1
+    first = read()
+    PREVIEWS.show(record(first))
+    assert source.hide_get() and not source.select_get()
+    again = read()
+    assert again.sources == first.sources and again.target == first.target
+    assert np.array_equal(again.arrays["vertices"], first.arrays["vertices"])
+    assert source.hide_get()
 
 
 def test_blocked_while_editing() -> None:

@@ -157,6 +157,8 @@ def test_thin_strokes_are_thickened_and_said_so() -> None:
     there = placed(found, found.arrays["vertices"])
     assert there[:, 1].max() == pytest.approx(THINNEST * 2, rel=0.03)
     assert "thickened" in found.notes[0]
+    painted = found.arrays["colours"][:, 2] == 1
+    assert np.isnan(found.arrays["colours"][~painted]).all(), "black ink says no colour"
 
 
 def test_grease_pencil_modifiers_layers_and_hiding() -> None:
