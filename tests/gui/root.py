@@ -36,7 +36,7 @@ def enter(shared: Path, command: Sequence[str | Path], environment: Mapping[str,
     """
     variables = {"PATH": "/usr/bin:/bin", "HOME": "/tmp/home", "LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1", **(environment or {})}
     inner = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()), *map(str, command)]
-    alone = "setpriv --pdeathsig KILL unshare --mount --propagation private sh -c".split()
+    alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "sh", "-c"]
     return [*alone, ENTER, str(ROOT), str(shared), *inner]
 
 
