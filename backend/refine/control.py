@@ -25,6 +25,7 @@ class Control:
 
     def __init__(self, journal: Iterable[JournalEntry] = ()) -> None:
         self._steers: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._given_back: list[Command] = []
         self._replay = sorted(journal, key=lambda entry: entry.step)
         self.stop = ""  # "", "pause", "finish", "leave" or "discard"
         self.previews = True  # whether anybody looks at them
@@ -72,12 +73,16 @@ class Control:
 
     def waiting(self) -> list[Command]:
         """What came in and has not been taken; it is taken by this."""
-        taken = []
+        taken, self._given_back = self._given_back, []
         while True:
             try:
                 taken.append(self._steers.get_nowait())
             except queue.Empty:
                 return taken
+
+    def give_back(self, commands: list[Command]) -> None:
+        """These were not taken after all; they come before all others."""
+        self._given_back = commands
 
 
 def _without(entries: Iterable[JournalEntry], gone: Iterable[JournalEntry]) -> list[JournalEntry]:

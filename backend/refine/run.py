@@ -320,12 +320,14 @@ class _Run:
         self.log.go_on(held["notes"], held["seconds"])
         place = self._restore(held)
         self.control.go_on(self.journal, msgspec.json.decode(held["pending"], type=tuple[JournalEntry, ...]))
+        unheard = []
         for command in self.control.waiting():
             if command.tag and command.tag in self.tags:  # it took effect, and whoever sent it never heard
                 entry = self.journal[self.tags.index(command.tag)]
                 self.listen(Steered(entry.step, entry.command, self.prompt, command.tag))
             else:
-                self.control.steer(command.steer, command.tag)
+                unheard.append(command)
+        self.control.give_back(unheard)
         return place
 
     def _restore(self, held: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:

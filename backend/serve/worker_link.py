@@ -29,6 +29,8 @@ GRACE_S = 30.0
 """For the last checkpoint; then the process goes as it is."""
 WAITING_WORDS = 1000
 WAITING_ORDERS = 16
+HANDED_OVER = 4
+"""Words that ZeroMQ may hold: what it has cannot be replaced by something newer."""
 RETRY_S = 0.05
 
 
@@ -65,7 +67,7 @@ class WorkerLink(threading.Thread):
         self._title = ""
         self._memory: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._starting = True
-        self._current: Assignment | None = None
+        self._assignments: dict[tuple[str, int], Assignment] = {}
         self._orders: queue.Queue[Assignment | Drop | None] = queue.Queue(WAITING_ORDERS)
         self._words: list[_Word] = []
         self._room = threading.Condition()
@@ -105,7 +107,7 @@ class WorkerLink(threading.Thread):
 
     def end(self, assignment: Assignment, ended: Ended) -> None:
         """The last word about the job; the next one may come."""
-        self._current = None
+        del self._assignments[assignment.job, assignment.attempt]
         self.tell(assignment, ended)
 
     def close(self) -> None:
@@ -128,6 +130,7 @@ class WorkerLink(threading.Thread):
         dealer = context.socket(zmq.DEALER)
         dealer.set(zmq.LINGER, 1000)
         dealer.set(zmq.IMMEDIATE, 1)
+        dealer.set(zmq.SNDHWM, HANDED_OVER)
         dealer.set(zmq.RECONNECT_IVL, -1)  # the broker that comes back has workers of its own
         dealer.set(zmq.MAXMSGSIZE, FRAME_BYTES)
         if self._secret:
@@ -189,20 +192,23 @@ class WorkerLink(threading.Thread):
         for seq, command in run.steers:
             control.steer(command, seq)
         assignment = Assignment(message.header.job, message.header.seq, run, control, run.preview_vertices)
-        if self._leaving_at is not None or not self._put(assignment):
+        if self._leaving_at is not None:
             return
-        self._current = assignment
+        key = assignment.job, assignment.attempt
+        self._assignments[key] = assignment
+        if not self._put(assignment):
+            del self._assignments[key]
 
     def _pass_on(self, message: Message) -> None:
-        """Words for the run under way; those for another come too late."""
-        current, body = self._current, message.body
-        if current is None or (message.header.job, message.header.seq) != (current.job, current.attempt):
+        """Words for a run under way; those for another come too late."""
+        assignment, body = self._assignments.get((message.header.job, message.header.seq)), message.body
+        if assignment is None:
             return
-        control = current.control
+        control = assignment.control
         if isinstance(body, Turn):
             control.steer(body.command, body.seq)
         elif isinstance(body, Show):
-            current.max_vertices = body.max_vertices
+            assignment.max_vertices = body.max_vertices
             control.previews = body.max_vertices > 0
         elif isinstance(body, Stop):
             {"pause": control.pause, "finish": control.finish_now, "discard": control.cancel, "quit": control.leave}[body.how]()
@@ -221,11 +227,11 @@ class WorkerLink(threading.Thread):
             return
         log.info("leaving: %s", why)
         self._leaving_at = time.monotonic()
-        current = self._current
-        if self._starting or (current is not None and not current.underway):
+        assignments = list(self._assignments.values())
+        if self._starting or (assignments and not any(each.underway for each in assignments)):
             os._exit(0)
-        if current is not None:
-            current.control.leave()
+        for each in assignments:
+            each.control.leave()
         while True:  # nothing that still waits is begun
             try:
                 self._orders.get_nowait()
@@ -238,7 +244,7 @@ class WorkerLink(threading.Thread):
         body = Beat(
             device=self._device,
             title=self._title,
-            idle=not self._starting and self._current is None,
+            idle=not self._starting and not self._assignments,
             starting=self._starting,
             memory_free=free,
             memory_total=total,

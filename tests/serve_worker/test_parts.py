@@ -10,11 +10,13 @@ from backend.priors import diffusers_prior
 from backend.refine.control import Control
 from backend.serve.engine import Engine
 from backend.serve.inputs import read_inputs
+from backend.serve.orders import Moved, Run, Said, Shown
 from backend.serve.pace import Pace
-from backend.serve.worker_link import Assignment
+from backend.serve.worker_link import Assignment, WorkerLink
 from protocol.errors import ResourceError, UserError
-from protocol.framing import BadMessage
-from tests.serve_worker.broker import stored
+from protocol.framing import BadMessage, array_spec
+from protocol.job import RefineJob
+from tests.serve_worker.broker import SECRET, stored
 
 
 def _quads():
@@ -130,6 +132,28 @@ def test_weights_stay_until_another_prior_or_a_drop(job, ball, tmp_path, monkeyp
     assert loaded[0]() is None
     run("three")
     assert len(loaded) == 2
+
+
+def test_a_broker_that_does_not_listen_gets_the_newest_progress_and_preview_and_every_other_word(broker_without_worker):
+    broker = broker_without_worker
+    link = WorkerLink(broker.address, "cpu", SECRET)
+    assignment = Assignment("a" * 32, 1, Run(job=RefineJob(prompt="a mug"), folder=""), Control(), 100)
+    points = np.zeros((3, 3), np.float32)
+    for step in range(200):
+        link.tell(assignment, Moved(phase="shape", step=step, steps=200, fraction=0.5))
+        link.tell(assignment, Shown(step=step, topology="t", arrays=(array_spec("vertices", points),)), {"vertices": points + step})
+        if step % 50 == 0:
+            link.tell(assignment, Said(text=f"at {step}"))
+    link.start()
+    broker.wait_for(Shown, "a" * 32)
+    link.close()
+    while broker.router.poll(100):
+        broker.hear(0)
+    words = [word for word in broker.words if word.header.job]
+    assert [type(word.body) for word in words] == [Said] * 4 + [Moved, Shown]
+    assert [word.body.text for word in words[:4]] == ["at 0", "at 50", "at 100", "at 150"]
+    assert words[4].body.step == words[5].body.step == words[5].arrays["vertices"][0, 0] == 199
+    assert [word.header.id for word in broker.words] == list(range(1, 1 + len(broker.words)))
 
 
 def test_what_was_not_foreseen_is_a_fault_with_its_trace(job, ball, tmp_path, monkeypatch):
