@@ -31,6 +31,40 @@ class _Asked:
     raw: bytes | None = None
 
 
+class _Whole:
+    """The bytes of one artefact as they come. The memory of an array is there from the start: growing would copy it in one long tick."""
+
+    def __init__(self, artefact: Artefact) -> None:
+        self.artefact = artefact
+        self.size = 0
+        self._hasher = hashlib.sha256()
+        self._memory = np.empty(artefact.bytes if artefact.dtype else 0, np.uint8)
+        self._file = io.BytesIO()
+
+    @property
+    def complete(self) -> bool:
+        return self.size == self.artefact.bytes
+
+    def add(self, raw: bytes) -> None:
+        self._hasher.update(raw)
+        if self.artefact.dtype:
+            self._memory[self.size : self.size + len(raw)] = np.frombuffer(raw, np.uint8)
+        else:
+            self._file.write(raw)
+        self.size += len(raw)
+
+    def check(self) -> None:
+        """Errors: BadMessage where these are not the bytes of the digest."""
+        if self._hasher.hexdigest() != self.artefact.digest:
+            raise BadMessage(f"'{self.artefact.name}' of the result is not what its digest says.", "digest")
+
+    def array(self) -> np.ndarray:
+        return self._memory.view(np.dtype(self.artefact.dtype).newbyteorder("<")).reshape(self.artefact.shape)
+
+    def file(self) -> bytes:
+        return self._file.getvalue()  # shares the memory
+
+
 class Download:
     """Artefacts of one job, one after the other."""
 
@@ -40,9 +74,7 @@ class Download:
         self.received = 0
         self._artefacts: list[Artefact] | None = None
         self._vertices = 0
-        self._whole: list[bytes] = []
-        self._buffer = io.BytesIO()
-        self._hasher = hashlib.sha256()
+        self._whole: list[_Whole] = []  # those that are complete, and the one that is coming
         self._asked_to = (0, 0)  # artefact and offset of the next request
         self._asked: deque[_Asked] = deque()
 
@@ -56,7 +88,7 @@ class Download:
 
     @property
     def finished(self) -> bool:
-        return self._artefacts is not None and len(self._whole) == len(self._artefacts)
+        return self._artefacts is not None and len(self._whole) == len(self._artefacts) and all(whole.complete for whole in self._whole)
 
     def begin(self, results: tuple[Artefact, ...]) -> None:
         """Chooses the wanted among the results. Errors: BadMessage for one that is not there or cannot be what it says."""
@@ -72,12 +104,12 @@ class Download:
         if "vertices" in there and there["vertices"].shape:
             self._vertices = there["vertices"].shape[0]
         self._artefacts = wanted
-        self._close_complete()
+        self._go_on()
 
     def restart(self) -> None:
         """A new connection: what was asked for and did not come is asked for again."""
         self._asked.clear()
-        self._asked_to = (len(self._whole), self._buffer.tell())
+        self._asked_to = (max(len(self._whole) - 1, 0), self._whole[-1].size if self._whole else 0)
 
     def next_pull(self, most: int) -> Pull | None:
         """The next part to ask for, of at most `most` bytes; None where all is asked for."""
@@ -108,29 +140,27 @@ class Download:
         asked.raw = raw
         while self._asked and self._asked[0].raw is not None:
             data = self._asked.popleft().raw or b""
-            self._buffer.write(data)
-            self._hasher.update(data)
+            self._whole[-1].add(data)
             self.received += len(data)
-            self._close_complete()
+            self._go_on()
 
     def result(self) -> ResultArrived:
         """Everything, once `finished`."""
         arrays: dict[str, np.ndarray] = {}
         files: dict[str, bytes] = {}
-        for artefact, data in zip(self._artefacts or (), self._whole, strict=True):
-            if artefact.dtype:
-                arrays[artefact.name] = np.frombuffer(data, np.dtype(artefact.dtype).newbyteorder("<")).reshape(artefact.shape)
+        for whole in self._whole:
+            if whole.artefact.dtype:
+                arrays[whole.artefact.name] = whole.array()
             else:
-                files[artefact.name] = data
+                files[whole.artefact.name] = whole.file()
         return ResultArrived(self.job, arrays, files)
 
-    def _close_complete(self) -> None:
-        """Puts away the artefact that has all its bytes, and those behind it that have none."""
+    def _go_on(self) -> None:
+        """Checks what is complete, and begins the next artefact."""
         artefacts = self._artefacts or []
-        while not self.finished and self._buffer.tell() == artefacts[len(self._whole)].bytes:
-            artefact = artefacts[len(self._whole)]
-            if self._hasher.hexdigest() != artefact.digest:
-                raise BadMessage(f"'{artefact.name}' of the result is not what its digest says.", "digest")
-            self._whole.append(self._buffer.getvalue())  # shares the buffer's memory
-            self._buffer = io.BytesIO()
-            self._hasher = hashlib.sha256()
+        while not self._whole or self._whole[-1].complete:
+            if self._whole:
+                self._whole[-1].check()
+            if len(self._whole) == len(artefacts):
+                return
+            self._whole.append(_Whole(artefacts[len(self._whole)]))

@@ -113,7 +113,7 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attach(msgspec.Struct, frozen=True, kw_only=True):
-    """After a lost link: what was recorded after `last_seq`, then the present JobState.
+    """After a lost link: what was recorded after `last_seq`, then the present JobState (with the seq 0); this message is the parent of all.
 
     `token`: the one that the job was submitted with, where that was another than this connection's; the job then belongs to this one
     (a Blender that was closed and opened again).

@@ -190,4 +190,6 @@ class Replies:
             self._ledger.attach(commanded)  # its number may count or not: the answer tells
             if fault.code == "gap" and commanded.commands and commanded.commands[0] is command:
                 return
+        elif message.header.job and not job:
+            return  # a late word about a job that is not held any more
         self._ledger.events.append(Faulted(job, fault))

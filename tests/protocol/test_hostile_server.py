@@ -140,8 +140,9 @@ def test_words_about_jobs_that_are_not_held(client, server):
     server.record(OTHER, state="done")
     server.say(Remark(text="psst"), job=OTHER, seq=1)
     server.say(Need(missing=(Missing(digest="a" * 64, offset=0),)), 3, OTHER)
-    assert all(isinstance(event, StatusChanged) for event in settle(client, server))
     server.say(Fault(code="internal", sentence="Something."), 77, OTHER)
+    assert all(isinstance(event, StatusChanged) for event in settle(client, server))
+    server.say(Fault(code="internal", sentence="Something."), 77)
     (event,) = only(drive(client, server, until=has(Faulted)), Faulted)
     assert event.job == ""
 

@@ -150,15 +150,19 @@ def test_a_forget_whose_answer_was_lost(submitted, server):
     submitted.forget(JOB)
     drive(submitted, server, until=lambda _: server.of(Forget))
     lose_link(submitted, server)
-    events = drive(submitted, server, until=has(JobsListed), within_s=3)
+    server.rules[Forget] = lambda message: server.refuse(message, "unknown_job")
+    events = drive(submitted, server, until=has(JobsListed), within_s=3) + settle(submitted, server)
     assert not only(events, Faulted)
     assert only(events, JobsListed)[0].jobs == ()
 
 
 def test_a_job_the_server_has_lost_is_told_and_dropped(submitted, server):
+    server.rules[Pause] = lambda message: server.refuse(message, "unknown_job") if not server.states else None
+    submitted.pause(JOB)
+    drive(submitted, server, until=lambda _: server.of(Pause))
     server.states.clear()
     lose_link(submitted, server)
-    events = drive(submitted, server, until=has(Faulted), within_s=3)
+    events = drive(submitted, server, until=has(Faulted), within_s=3) + settle(submitted, server)
     (fault,) = only(events, Faulted)
     assert (fault.job, fault.fault.code) == (JOB, "unknown_job")
     lose_link(submitted, server)
