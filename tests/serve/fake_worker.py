@@ -40,7 +40,7 @@ from protocol.job import JournalEntry
 from protocol.messages import Artefact, Fault, Header
 from protocol.version import VERSION
 
-STEP_S = 0.005
+STEP_S = 0.003
 BEAT_S = 0.1
 DEFAULT_STEPS = 40
 
@@ -69,7 +69,7 @@ class FakeWorker:
                 self.beaten_at = time.monotonic()
                 title = f"fake, dropped {self.dropped} times"
                 self.say(Beat(device=self.device, title=title, idle=self.run is None, memory_total=1))
-            if self.socket.poll(STEP_S * 1000 if self.run is None else 0):
+            if self.socket.poll(1000 * BEAT_S / 2 if self.run is None else 0):
                 message = decode(self.socket.recv_multipart(), TO_WORKER)
                 if not self.obey(message.header, message.body):
                     return
