@@ -30,7 +30,7 @@ def wait_for(what: Callable[[], Any], deadline_s: float, why: str) -> Any:
 class Server:
     """`sketchbridge serve` in its own folder. `address` is known once it is up."""
 
-    def __init__(self, folder: Path, port: int = 0, threads: int = 1) -> None:
+    def __init__(self, folder: Path, port: int = 0, threads: int = 2) -> None:
         self.folder, self.port = folder, port
         self.environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HOME": str(folder / "home")}
         self.start()

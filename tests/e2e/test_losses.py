@@ -10,7 +10,7 @@ import trimesh
 
 from protocol.client import Client
 from protocol.events import Faulted, JobChanged, Link, LinkChanged, ResultArrived
-from protocol.job import Budget, RefineJob, Steer
+from protocol.job import Budget, RefineJob
 from tests.e2e.processes import Artist, Server, wait_for
 
 ARRAYS = ("vertices", "faces")
@@ -52,21 +52,16 @@ def ball():
     return {"vertices": mesh.vertices.astype(np.float32), "faces": mesh.faces.astype(np.int32)}
 
 
-def small_job(seed=1):
-    return RefineJob(
-        prompt="a red apple", seed=seed, steps=60, checkpoint_every=5, preview_every=5, budget=Budget(faces=3000, texture_px=128)
-    )
+def small_job():
+    return RefineJob(prompt="a red apple", seed=1, steps=60, checkpoint_every=5, preview_every=5, budget=Budget(faces=3000, texture_px=128))
 
 
-def run(server, job, disturb=lambda watcher: None, steer_at=None):
+def run(server, job, disturb=lambda watcher: None):
     """Submit, disturb while it runs, and wait for the arrays of the result."""
     watcher = Watcher(server.address)
     try:
         name = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:32]
         watcher.client.submit(name, job, ball(), "ball")
-        if steer_at is not None:
-            watcher.until(lambda state: state.step >= steer_at, 120, "the step to steer at")
-            watcher.client.steer(name, Steer(prompt="a blue apple"))
         disturb(watcher)
         last = watcher.until(lambda state: state.state in ("done", "failed", "cancelled"), 300, "the end")
         assert last.state == "done", last
@@ -81,38 +76,39 @@ def same(one, other):
     return all(np.array_equal(one[name], other[name]) for name in ARRAYS)
 
 
-@pytest.mark.long
-def test_a_worker_killed_at_three_random_moments_changes_nothing(server):
-    undisturbed, _ = run(server, small_job())
-    moments = random.Random(20261121)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The arrays of a run that nobody disturbed."""
+    with Server(tmp_path_factory.mktemp("undisturbed")) as server:
+        return run(server, small_job())[0]
+
+
+def killed_at(server, steps):
+    """Disturb: end the worker without a word when each of these steps is reached."""
 
     def disturb(watcher):
-        for attempt in range(3):
-            watcher.until(lambda state, n=attempt: state.attempt == n + 1 and state.state == "running" and state.step > 0, 120, "a step")
-            end = time.monotonic() + moments.uniform(0.0, 1.5)
-            wait_for(lambda end=end: watcher.pump() or time.monotonic() > end, 5, "a random moment")
+        for attempt, step in enumerate(steps, start=1):
+            watcher.until(lambda state, n=attempt, k=step: state.attempt == n and state.step >= k, 120, f"step {step}")
             server.workers()[0].kill()
 
-    disturbed, last = run(server, small_job(), disturb)
-    assert last.attempt == 4
-    assert same(disturbed, undisturbed)
+    return disturb
 
 
-def test_a_worker_killed_once_changes_nothing(server):
-    undisturbed, _ = run(server, small_job(2))
-
-    def disturb(watcher):
-        watcher.until(lambda state: state.state == "running" and state.step >= 7, 120, "a checkpoint")
-        server.workers()[0].kill()
-
-    disturbed, last = run(server, small_job(2), disturb)
+def test_a_worker_killed_changes_nothing(server, undisturbed):
+    disturbed, last = run(server, small_job(), killed_at(server, [7]))
     assert last.attempt == 2
     assert same(disturbed, undisturbed)
 
 
-def test_a_broker_killed_and_started_again_goes_on(server):
-    undisturbed, _ = run(server, small_job(3))
+@pytest.mark.long
+def test_a_worker_killed_at_three_random_moments_changes_nothing(server, undisturbed):
+    steps = sorted(random.Random(20261121).sample(range(6, 55), 3))
+    disturbed, last = run(server, small_job(), killed_at(server, steps))
+    assert last.attempt == 4
+    assert same(disturbed, undisturbed)
 
+
+def test_a_broker_killed_and_started_again_changes_nothing(server, undisturbed):
     def disturb(watcher):
         watcher.until(lambda state: state.step >= 7, 120, "a checkpoint")
         server.kill()
@@ -120,7 +116,7 @@ def test_a_broker_killed_and_started_again_goes_on(server):
         server.start()
         wait_for(lambda: watcher.pump() or watcher.link is Link.READY, 60, "the link")
 
-    disturbed, _ = run(server, small_job(3), disturb)
+    disturbed, _ = run(server, small_job(), disturb)
     assert same(disturbed, undisturbed)
 
 
