@@ -1,8 +1,14 @@
 """From strokes to an accepted asset and back from disk: server and Blender in separate processes with disjoint folders."""
 
+import socket
+
 import numpy as np
 import pytest
+import zmq
 
+from protocol.framing import decode, encode
+from protocol.messages import Fault, Header
+from protocol.version import VERSION
 from tests.e2e.processes import wait_for
 
 QUICK = {"steps": 80, "seed": 3, "faces": 6000, "texture_px": "512"}
@@ -130,15 +136,42 @@ def test_an_asset_from_words_stands_at_the_cursor(server, artist):
     assert 0.05 < (high - low).max() < 0.7
 
 
-@pytest.mark.parametrize("fault", ["nobody", "wrong program"])
-def test_a_server_that_is_not_there_is_named_with_a_remedy(artist, fault, tmp_path):
-    import socket
+@pytest.fixture(params=["nobody", "wrong program", "too old", "too new"])
+def stranger(request):
+    """A port with something else behind it, and the kind of fault that it is."""
+    if request.param in ("nobody", "wrong program"):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            if request.param == "wrong program":
+                other.listen()
+            kind = "nothing_listening" if request.param == "nobody" else "not_our_server"
+            yield f"tcp://127.0.0.1:{other.getsockname()[1]}", kind, lambda: None
+        return
+    major = VERSION[0] - 1 if request.param == "too old" else VERSION[0] + 1
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as other:
+        other.linger = 0
+        port = other.bind_to_random_port("tcp://127.0.0.1")
 
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        if fault == "wrong program":
-            other.listen()
-        artist.do("connect", address=f"tcp://127.0.0.1:{other.getsockname()[1]}")
-        told = wait_for(lambda: (seen := artist.do("rows")) and seen["link"] in ("lost", "refused") and seen, 20, "a word about the link")
-    assert told["kind"] == {"nobody": "nothing_listening", "wrong program": "not_our_server"}[fault]
-    assert told["sentence"] and told["hint"]
+        def answer():
+            if other.poll(0):
+                who, *frames = other.recv_multipart()
+                asked = decode(frames).header
+                words = f"This server speaks version {major}.0 of the protocol."
+                header = Header(v=(major, 0), id=1, parent=asked.id)
+                other.send_multipart([who, *encode(header, Fault(code="version", sentence=words, hint="Update the older side."))])
+
+        yield f"tcp://127.0.0.1:{port}", "version", answer
+
+
+def test_a_server_that_is_not_ours_is_named_with_a_remedy(artist, stranger):
+    address, kind, answer = stranger
+    artist.do("connect", address=address)
+
+    def told():
+        answer()
+        seen = artist.do("rows")
+        return seen if seen["link"] in ("lost", "refused") else None
+
+    seen = wait_for(told, 20, "a word about the link")
+    assert seen["kind"] == kind and seen["sentence"] and seen["hint"], seen
+    assert seen["link"] == ("refused" if kind == "version" else "lost"), seen
