@@ -16,6 +16,7 @@ from protocol.messages import ENDED
 
 from .core import adopt, connect
 from .core.session import Session
+from .host.identity import part_duplicates
 from .host.preview import BlenderPreviews
 from .host.sketch import BlenderSketchReader
 from .host.versions import BlenderVersions
@@ -229,10 +230,17 @@ def after_undo(*_: object) -> None:
     after_change()
 
 
+@persistent
+def before_save(*_: object) -> None:
+    """What the file tells apart only now, it must tell apart when it is opened again."""
+    part_duplicates()
+
+
 HANDLERS = (
     ("load_pre", before_load),
     ("load_post", after_load),
     ("load_post_fail", after_load),
+    ("save_pre", before_save),
     ("depsgraph_update_post", after_change),
     ("undo_post", after_undo),
     ("redo_post", after_undo),

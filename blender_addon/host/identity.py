@@ -87,6 +87,13 @@ def find(uid: str) -> bpy.types.Object | None:
     return None
 
 
+def part_duplicates() -> None:
+    """Give duplicated objects uids of their own. Which of them is the oldest is forgotten with the session, so this comes before saving."""
+    for item in bpy.data.objects:
+        if item.library is None and item.get(UID):
+            uid_of(item)
+
+
 def all_uids() -> tuple[str, ...]:
     """Of every object in this file that has one."""
     return tuple(item[UID] for item in bpy.data.objects if item.library is None and item.get(UID))
