@@ -48,6 +48,6 @@ def make_active(item: bpy.types.Object) -> None:
     """Select the item alone, as after adding an object by hand."""
     for other in list(bpy.context.selected_objects):
         other.select_set(False)
-    if bpy.context.view_layer.objects.get(item.name) == item:
+    if any(other == item for other in bpy.context.view_layer.objects):  # by name one could get a linked object
         item.select_set(True)
         bpy.context.view_layer.objects.active = item

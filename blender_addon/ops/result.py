@@ -8,6 +8,7 @@ from protocol.job import decode_job
 
 from .. import runtime
 from ..core.accept import accept, revert
+from ..host.identity import find
 from ..ports import JobRecord
 from .reporting import UNDOABLE, UNDOABLE_IN_PANEL, JobOperator, refuse, reporting
 
@@ -22,7 +23,7 @@ class SKETCHBRIDGE_OT_accept(JobOperator, bpy.types.Operator):
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         accepted = accept(runtime.session(), self.job)
-        hand_down(runtime.session().rows[self.job].record, bpy.data.objects[accepted.object_name])
+        hand_down(runtime.session().rows[self.job].record, find(accepted.uid))
         if accepted.not_carried:
             self.report({"WARNING"}, say("Not carried over: {names}").format(names=", ".join(accepted.not_carried)))
         for note in accepted.notes:

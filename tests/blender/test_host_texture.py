@@ -159,4 +159,6 @@ def test_a_linked_sketch_becomes_a_new_object(tmp_path: Path) -> None:
     sketch = read()
     assert sketch.target == "" and "linked" in sketch.reason and len(sketch.sources) == 1
     accepted = HOST.accept(record(sketch), asset())
+    active = bpy.context.view_layer.objects.active
+    assert active.library is None and active["sketchbridge_uid"] == accepted.uid and active.select_get()
     assert bpy.data.objects[accepted.object_name].library is None
