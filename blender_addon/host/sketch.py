@@ -112,6 +112,8 @@ def why_not_in_place(item: bpy.types.Object) -> str:
     armature = item.parent is not None and item.parent.type == "ARMATURE" and item.parent_type in {"ARMATURE", "BONE", "BONE_RELATIVE"}
     if armature or any(modifier.type == "ARMATURE" for modifier in item.modifiers):
         return f"'{item.name}' is moved by an armature, {tail}"
+    if np.linalg.det(matrix_from(item.matrix_world)[:3, :3]) == 0:
+        return f"'{item.name}' has a scale of zero, {tail}"
     if users_of(item.data) > 1:
         return f"'{item.name}' shares its mesh with other objects, {tail}"
     return ""

@@ -30,11 +30,13 @@ def opened(item: bpy.types.Object) -> History | None:
 
 
 def show_version(item: bpy.types.Object, history: History, index: int) -> None:
-    """Make version `index` the current one. Errors: UserError if its mesh is gone; nothing has changed then."""
+    """Make version `index` the current one. Errors: UserError if its mesh or its sketch is gone; nothing has changed then."""
     entry = history.entries[index]
     if index == history.current:
         return
     mesh = taken(item, entry) if entry.mesh else None
+    if not entry.mesh and not any(find(uid) for uid in entry.sources):
+        raise UserError(f"There is no sketch of '{item.name}' in this file to go back to.", "Choose another version.")
     if entry.mesh and mesh is None:
         raise UserError(f"The mesh of '{entry.label}' is not in this file.", "Choose another version.")
     leave(item, history.entries[history.current])

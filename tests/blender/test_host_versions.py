@@ -416,3 +416,27 @@ def test_faces_without_area_are_dropped() -> None:
     accepted = HOST.accept(record(read()), made)
     assert len(item.data.polygons) == len(made.arrays["faces"]) - 1 and "1 faces" in accepted.notes[-1]
     assert edge_use(faces_of(item.data))[0] == 0
+
+
+def test_a_flat_object_becomes_a_new_one() -> None:
+    item = add_cube()
+    item.scale.z = 0
+    bpy.context.view_layer.update()
+    sketch = read()
+    assert sketch.target == "" and "scale of zero" in sketch.reason
+    assert len(bpy.data.objects[HOST.accept(record(sketch), asset()).object_name].data.polygons)
+
+
+@pytest.mark.parametrize("made_of", ["strokes", "words"])
+def test_there_is_no_going_back_to_a_sketch_that_is_gone(made_of: str) -> None:
+    boxes = [add_cube("A"), add_cube("B")]
+    for box in boxes:
+        box.select_set(True)
+    job = record(read()) if made_of == "strokes" else record(BlenderSketchReader().at_cursor("Vase", 2.0), "prompt")
+    accepted = HOST.accept(job, asset())
+    for box in boxes:
+        bpy.data.objects.remove(box)
+    item = bpy.data.objects[accepted.object_name]
+    with pytest.raises(UserError, match="no sketch of"):
+        HOST.revert(accepted.uid, 0)
+    assert not item.hide_get() and HOST.versions(accepted.uid)[1].current
