@@ -24,7 +24,7 @@ from .placement import add_object, collection_for, make_active, object_matrix
 from .preview import release_sources
 from .sketch import why_not_in_place
 from .switching import enter, leave, opened, show_sources, show_version
-from .texturing import reversed_corners
+from .texturing import polygon_digest, reversed_corners
 from .validation import Result, check_shape_result, check_texture_result
 
 
@@ -33,8 +33,9 @@ def accept(record: JobRecord, asset: Asset) -> Accepted:
     if bpy.context.mode != "OBJECT":
         raise UserError("Something is being edited or painted.", "Go back to Object Mode and accept again.")
     bpy.context.view_layer.update()
-    sources = [item for item in map(find, record.sources) if item is not None]
+    sources = [item for item in map(find, record.sources) if item is not None and item.users_scene]
     item, notes = _receiver(record, sources)
+    _require_scene([item] if item is not None else sources)
     history = opened(item) if item is not None else None
     before = [number for number, entry in enumerate(history.entries) if entry.job == record.job] if history is not None else []
     if before:
@@ -46,12 +47,19 @@ def accept(record: JobRecord, asset: Asset) -> Accepted:
     return accepted
 
 
+def _require_scene(items: list[bpy.types.Object]) -> None:
+    """Errors: UserError where all of them are in other scenes: what is hidden and shown there could not be seen from here."""
+    if items and all(bpy.context.scene not in item.users_scene for item in items):
+        scene = items[0].users_scene[0].name
+        raise UserError(f"'{items[0].name}' is in the scene '{scene}', not in this one.", f"Switch to '{scene}' and accept again.")
+
+
 def _receiver(record: JobRecord, sources: list[bpy.types.Object]) -> tuple[bpy.types.Object | None, list[str]]:
     """The object that takes the result as a version; None for a new one, with a note where the artist expects another end."""
     notes = []
     if record.target:
         item = find(record.target)
-        if item is None or item.type != "MESH":
+        if item is None or item.type != "MESH" or not item.users_scene:
             notes.append("The object it was made for is gone, so the result becomes a new object.")
         elif record.mode == "texture":
             if editable(item) and editable(item.data):
@@ -113,8 +121,11 @@ def _texture(record: JobRecord, asset: Asset, item: bpy.types.Object | None, sou
     if shown is None:
         raise UserError("The mesh that this texture was made for is not in this file.", "Open the file it was submitted from.")
     mesh = shown.data
+    reading = recall(shown, record.to_world, textured=True)
+    if reading is not None and reading.polygons != polygon_digest(mesh):
+        sentence = f"The mesh of '{shown.name}' was changed since the job began, so its texture does not fit."
+        raise UserError(sentence, "Revert to the version that was submitted, or submit it again.")
     result = check_texture_result(asset, len(mesh.loops))
-    reading = recall(shown, record.to_world)
     uv_map = UV_NAME if result.uv is not None else _map_of(mesh, reading)
     if result.uv is not None and mesh.uv_layers.get(UV_NAME) is None and len(mesh.uv_layers) >= 8:
         raise UserError(f"'{shown.name}' has eight UV maps, there is no room for another.", "Remove one of them.")

@@ -27,7 +27,8 @@ _session: dict[str, int] = {}
 class Reading:
     """What was true when a sketch was read: where the object stood, which modifiers it showed, which map and which points it kept.
 
-    `kept`: at most `KEPT_POINTS` fully kept points, float32 domain coordinates in base 64.
+    `kept`: at most `KEPT_POINTS` fully kept points, float32 domain coordinates in base 64. `polygons`: a digest of the polygons that
+    were read to be textured, "" for a sketch.
     """
 
     to_world: Matrix
@@ -35,6 +36,7 @@ class Reading:
     modifiers: tuple[str, ...] = ()
     uv_map: str = ""
     kept: str = ""
+    polygons: str = ""
 
     def kept_points(self) -> np.ndarray:
         """[N,3] float32 in the domain."""
@@ -103,13 +105,16 @@ def remember(item: bpy.types.Object, reading: Reading) -> None:
     """Keep a reading on its object, the newest `READINGS_KEPT` of them. Nothing is kept on a linked object."""
     if item.library is not None:
         return
-    entries = [entry for entry in json.loads(item.get(READINGS, "[]")) if tuple(entry["to_world"]) != reading.to_world]
-    item[READINGS] = json.dumps([*entries, asdict(reading)][-READINGS_KEPT:])
+    entries = [entry for entry in _readings(item) if (entry.to_world, entry.polygons) != (reading.to_world, reading.polygons)]
+    item[READINGS] = json.dumps([asdict(entry) for entry in (*entries, reading)][-READINGS_KEPT:])
 
 
-def recall(item: bpy.types.Object, to_world: Matrix) -> Reading | None:
-    """The reading that led to this placement, None if it is not known any more."""
-    for entry in reversed(json.loads(item.get(READINGS, "[]"))):
-        if tuple(entry["to_world"]) == tuple(to_world):
-            return Reading(tuple(entry["to_world"]), tuple(entry["matrix"]), tuple(entry["modifiers"]), entry["uv_map"], entry["kept"])
-    return None
+def recall(item: bpy.types.Object, to_world: Matrix, textured: bool = False) -> Reading | None:
+    """The newest reading that led to this placement, of the mesh to be textured or of the sketch; None if it is not known any more."""
+    found = [entry for entry in _readings(item) if entry.to_world == tuple(to_world) and bool(entry.polygons) == textured]
+    return found[-1] if found else None
+
+
+def _readings(item: bpy.types.Object) -> list[Reading]:
+    told = json.loads(item.get(READINGS, "[]"))
+    return [Reading(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}) for entry in told]

@@ -16,7 +16,7 @@ from .chosen import chosen_objects
 from .domain import LONGEST_SIDE, bounds_to_world, flat, matrix_from, mirrors, moved
 from .gathering import Gathered, gather
 from .identity import Reading, editable, encode_points, remember, uid_of, users_of
-from .texturing import corner_arrays
+from .texturing import corner_arrays, polygon_digest
 from .visibility import shown
 
 READABLE_MODES = ("OBJECT", "POSE", "WEIGHT_PAINT", "VERTEX_PAINT", "TEXTURE_PAINT", "PAINT_GPENCIL", "PAINT_GREASE_PENCIL")
@@ -134,7 +134,7 @@ def _read_texture(chosen: list[bpy.types.Object]) -> Sketch:
     to_world = bounds_to_world(world[np.unique(arrays["corner_vertex"])])
     arrays["vertices"] = moved(np.linalg.inv(to_world), world).astype(np.float32)
     uid = uid_of(item)
-    remember(item, Reading(flat(to_world), flat(matrix), (), uv_map))
+    remember(item, Reading(flat(to_world), flat(matrix), (), uv_map, "", polygon_digest(item.data)))
     own = editable(item) and editable(item.data)
     notes = ["Modifiers were left out: a texture is made for the mesh below them."] if item.modifiers else []
     if mirrors(matrix):

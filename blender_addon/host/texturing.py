@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import bpy
 import numpy as np
 
@@ -29,6 +31,14 @@ def corner_arrays(item: bpy.types.Object) -> tuple[dict[str, np.ndarray], np.nda
         if np.isfinite(uv).all():
             arrays["uv"] = uv.reshape(-1, 2)[order]
     return arrays, moved(matrix, positions(mesh)), layer.name if "uv" in arrays else ""
+
+
+def polygon_digest(mesh: bpy.types.Mesh) -> str:
+    """Changes when polygons are added, removed or cut anew, not when vertices move."""
+    corner, start = np.empty(len(mesh.loops), np.int32), np.empty(len(mesh.polygons), np.int32)
+    mesh.loops.foreach_get("vertex_index", corner)
+    mesh.polygons.foreach_get("loop_start", start)
+    return f"{zlib.crc32(start, zlib.crc32(corner)):08x}"
 
 
 def reversed_corners(start: np.ndarray, corners: int) -> np.ndarray:

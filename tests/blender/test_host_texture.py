@@ -99,15 +99,51 @@ def test_material_slots_move_back() -> None:
     assert [polygon.material_index for polygon in item.data.polygons] == [0, 1, 0, 1, 0, 1]
 
 
-def test_the_mesh_was_changed_meanwhile() -> None:
+@pytest.mark.parametrize("with_map", [True, False])
+def test_the_mesh_was_changed_meanwhile(with_map: bool) -> None:
+    """Its own map would still be there, so a texture of other polygons could be put on it."""
     item = add_cube()
     job = record(read("texture"), "texture")
-    item.data.clear_geometry()
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.subdivide()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    made = textured(loop_uv=np.zeros((24, 2), np.float32)) if with_map else textured()
     with pytest.raises(UserError, match="changed since"):
-        HOST.accept(job, textured(loop_uv=np.zeros((24, 2), np.float32)))
+        HOST.accept(job, made)
+    assert not bpy.data.images and HOST.versions(item["sketchbridge_uid"]) == ()
+
+
+def test_the_map_was_removed_meanwhile() -> None:
+    item = add_cube()
+    job = record(read("texture"), "texture")
+    item.data.uv_layers.remove(item.data.uv_layers[0])
     with pytest.raises(UserError, match="no UV map"):
         HOST.accept(job, textured())
     assert not bpy.data.images
+
+
+def test_a_texture_of_the_sketch_does_not_fit_the_shape_that_replaced_it() -> None:
+    from host_samples import asset
+
+    item = add_cube()
+    texture, shape = record(read("texture"), "texture"), record(read())
+    uid = HOST.accept(shape, asset()).uid
+    with pytest.raises(UserError, match="changed since"):
+        HOST.accept(texture, textured())
+    HOST.revert(uid, 0)
+    HOST.accept(texture, textured())
+    assert len(item.data.polygons) == 6 and [version.current for version in HOST.versions(uid)] == [False, False, True]
+
+
+def test_what_was_read_for_a_sketch_is_not_forgotten_over_a_texture() -> None:
+    item = add_cube()
+    item.modifiers.new("Cut", "TRIANGULATE")
+    shape = record(read())
+    read("texture")  # at the same place, with the modifiers left out
+    from host_samples import asset
+
+    HOST.accept(shape, asset())
+    assert not item.modifiers["Cut"].show_viewport
 
 
 def test_which_selection() -> None:

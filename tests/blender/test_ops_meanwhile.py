@@ -4,6 +4,7 @@
 from pathlib import Path
 
 import bpy
+import pytest
 from steps import cube, ticks, undo_step
 
 pytest_plugins = ("extension",)
@@ -42,3 +43,19 @@ def test_a_duplicate_does_not_take_the_result_after_the_file_was_reopened(addon,
     finish(addon, server, job)
     assert bpy.ops.sketchbridge.accept("EXEC_DEFAULT", True, job=job) == {"FINISHED"}
     assert (len(bpy.data.objects["Zebra"].data.vertices), len(bpy.data.objects["Ape"].data.vertices)) == (4, 8)
+
+
+def test_a_result_is_not_accepted_into_another_scene(addon, server) -> None:
+    boxes = [cube("A"), cube("B")]
+    for box in boxes:
+        box.select_set(True)
+    undo_step("base")
+    here, there = bpy.context.scene, bpy.data.scenes.new("Other")
+    job = submit(addon)
+    finish(addon, server, job)
+    bpy.context.window.scene = there
+    with pytest.raises(RuntimeError, match=f"Switch to '{here.name}' and accept again"):
+        bpy.ops.sketchbridge.accept("EXEC_DEFAULT", True, job=job)
+    assert not there.objects and not boxes[0].hide_render
+    bpy.context.window.scene = here
+    assert bpy.ops.sketchbridge.accept("EXEC_DEFAULT", True, job=job) == {"FINISHED"}
