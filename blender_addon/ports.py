@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Matrix = tuple[float, ...]
 """Row-major 4x4."""
+Surface = tuple["np.ndarray", "np.ndarray", "np.ndarray"]
+"""Vertices [V,3] float32 in the domain, faces [F,3] int32, display colours [V,3] uint8."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ class SketchReader(Protocol):
 class PreviewHost(Protocol):
     """One preview object per job, owned by the extension, excluded from render."""
 
-    def show(self, record: JobRecord) -> None:
-        """Make the (empty) preview object and hide the sources while it lives."""
+    def show(self, record: JobRecord, surface: Surface | None = None) -> None:
+        """Make the preview object, empty where no surface is given, and hide the sources while it lives."""
 
     def update(self, job: str, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, same_topology: bool) -> bool:
         """Put the newest surface into the preview; False if the object is gone (undo took it): the stream is then closed."""

@@ -12,6 +12,7 @@ from protocol.job import encode_job
 from ..ports import JobRecord
 from . import words
 from .build_job import build_job
+from .first_preview import sketched
 from .rows import Row
 from .words import say
 
@@ -48,7 +49,7 @@ def submit(session: Session, sketch: Sketch, settings: Settings, file: str) -> s
     session.file = file
     session.rows[job] = Row(record=record, here=True, preview=True, held=True, heard_at=ports.clock.now())
     try:
-        ports.previews.show(record)
+        ports.previews.show(record, sketched(sketch.arrays))
         ports.server.submit(job, description, sketch.arrays, sketch.name[:LABEL_CHARACTERS])
     except Exception:
         ports.previews.remove(job)

@@ -11,7 +11,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..compat import modal_operators, rendering, with_nodes
-from ..ports import JobRecord
+from ..ports import JobRecord, Surface
 from .build_mesh import fill, flat32
 from .domain import matrix_from
 from .identity import find
@@ -34,8 +34,8 @@ LINEAR = np.where(_bytes <= 0.04045, _bytes / 12.92, ((_bytes + 0.055) / 1.055) 
 class BlenderPreviews:
     """Port `PreviewHost`. Vertices stay in domain coordinates; the object's matrix takes them to their place."""
 
-    def show(self, record: JobRecord) -> None:
-        """Make the (empty) preview object and hide the sources while it lives."""
+    def show(self, record: JobRecord, surface: Surface | None = None) -> None:
+        """Make the preview object, empty where no surface is given, and hide the sources while it lives."""
         if _preview(record.job) is not None:
             return
         mesh = bpy.data.meshes.new(_name(record.job))
@@ -52,6 +52,8 @@ class BlenderPreviews:
         for _, source in sources:
             if source is not None:
                 set_hidden(source, True)
+        if surface is not None:
+            self.update(record.job, *surface, same_topology=False)
 
     def update(self, job: str, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, same_topology: bool) -> bool:
         """Put the newest surface into the preview; False if undo took the object. Errors: UserError for arrays that do not fit."""
@@ -122,15 +124,6 @@ def release_sources(uids: tuple[str, ...]) -> None:
     """Let all previews forget that they hide these objects, so that they stay as they are when the previews go."""
     for item in [item for item in bpy.data.objects if item.get(PREVIEW)]:
         item[HIDES] = json.dumps([uid for uid in json.loads(item.get(HIDES, "[]")) if uid not in uids])
-
-
-def show_colours(context: bpy.types.Context) -> bool:
-    """Let the 3D view of this context show vertex colours while it is in solid shading; False where it is no 3D view."""
-    space = context.space_data
-    if space is None or space.type != "VIEW_3D":
-        return False
-    space.shading.color_type = "VERTEX"
-    return True
 
 
 def _name(job: str) -> str:

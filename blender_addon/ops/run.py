@@ -10,6 +10,8 @@ from .. import runtime
 from ..core import jobs
 from ..core.report import report
 from ..core.submit import submit
+from ..host.preview import BlenderPreviews
+from ..host.shading import missing_colours, show_colours
 from ..props.settings import active_settings, why_not_submit
 from .reporting import UNDOABLE, UNDOABLE_IN_PANEL, JobOperator, refuse, reporting, why_offline
 
@@ -149,6 +151,19 @@ class SKETCHBRIDGE_OT_hide_preview(JobOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SKETCHBRIDGE_OT_show_colours(bpy.types.Operator):
+    bl_idname = "sketchbridge.show_colours"
+    bl_label = "Show Colors"
+    bl_description = "Show the colors of previews and results in this viewport, without leaving solid shading"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return refuse(cls, "" if missing_colours(context, bool(BlenderPreviews().jobs())) else "This view shows all colors already")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return {"FINISHED"} if show_colours(context, bool(BlenderPreviews().jobs())) else {"CANCELLED"}
+
+
 class SKETCHBRIDGE_OT_copy_report(JobOperator, bpy.types.Operator):
     bl_idname = "sketchbridge.copy_report"
     bl_label = "Copy Report"
@@ -177,5 +192,6 @@ classes = (
     SKETCHBRIDGE_OT_remove,
     SKETCHBRIDGE_OT_show_preview,
     SKETCHBRIDGE_OT_hide_preview,
+    SKETCHBRIDGE_OT_show_colours,
     SKETCHBRIDGE_OT_copy_report,
 )

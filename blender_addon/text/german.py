@@ -192,6 +192,11 @@ PANEL = {
     "Take this job off the list, with its preview and its files at the server": (
         "Diesen Auftrag von der Liste nehmen, mit seiner Vorschau und seinen Dateien auf dem Server"
     ),
+    "Show Colors": "Farben zeigen",
+    "Show the colors of previews and results in this viewport, without leaving solid shading": (
+        "Die Farben von Vorschauen und Ergebnissen in dieser Ansicht zeigen, ohne die einfache Schattierung zu verlassen"
+    ),
+    "This view shows all colors already": "Diese Ansicht zeigt schon alle Farben",
     "Show Preview": "Vorschau zeigen",
     "Show in the viewport how this job is going, and hide the sketch": (
         "Im Ansichtsfenster zeigen, wie der Auftrag vorankommt, und die Skizze verbergen"

@@ -7,6 +7,7 @@ from bpy.app.translations import pgettext_iface as say
 from protocol.events import Link
 
 from ..core.lines import JobLine
+from ..host.shading import missing_colours
 from ..props.settings import active_settings, why_not_submit
 from . import shown
 from .panel import LIVE, SidebarPanel, icon_known, lines, paragraph
@@ -33,6 +34,8 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     missing = why_not_submit(context)
     if missing and shown.now.link is Link.READY:
         paragraph(layout.column(align=True), say(missing), "INFO")
+    if missing_colours(context, any(line.preview for line in shown.now.jobs)):
+        layout.operator("sketchbridge.show_colours", icon="SHADING_TEXTURE")
     for line in shown.now.jobs:
         draw_job(layout.box(), context, line)
     if shown.now.earlier:

@@ -211,7 +211,7 @@ class FakeScene:
 
     # PreviewHost
 
-    def show(self, record) -> None:
+    def show(self, record, surface=None) -> None:
         self.shown[record.job] = {"step": None, "rebuilt": 0, "moved": 0}
 
     def update(self, job, vertices, faces, colours, same_topology) -> bool:

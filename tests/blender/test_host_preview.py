@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from host_samples import add_cube, add_sphere, blocks, diagonal, grid_sphere, placed, read, record, world
 
-from blender_addon.host.preview import BlenderPreviews, show_colours
+from blender_addon.host.preview import BlenderPreviews
 from protocol.errors import UserError
 
 PREVIEWS = BlenderPreviews()
@@ -152,7 +152,3 @@ def test_blocked_while_editing() -> None:
     assert PREVIEWS.blocked() == ""
     bpy.ops.object.mode_set(mode="OBJECT")
     assert PREVIEWS.blocked() == ""
-
-
-def test_colours_in_solid_shading_are_offered_not_forced() -> None:
-    assert not show_colours(bpy.context)

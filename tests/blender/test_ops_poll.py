@@ -31,6 +31,7 @@ OPERATORS = (
     "resume",
     "retry",
     "revert",
+    "show_colours",
     "show_preview",
     "start_local_server",
     "steer",

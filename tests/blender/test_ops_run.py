@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole path with a scripted server: submit, watch, pause, steer, accept, undo, redo, load, at each of them a late result."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -224,6 +225,42 @@ def test_the_preview_can_be_hidden_and_shown(addon, ready):
     assert preview_of(job) is None and bpy.data.objects["Cube"].visible_get()
     press("show_preview", job=job)
     assert preview_of(job) is not None
+
+
+def test_the_preview_starts_as_the_sketch(addon, ready):
+    job = submit()
+    made = preview_of(job)
+    corners = sorted(tuple(round(value, 4) for value in made.matrix_world @ vertex.co) for vertex in made.data.vertices)
+    assert corners == sorted((float(x), float(y), float(z)) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
+    assert made.visible_get() and not bpy.data.objects["Cube"].visible_get()
+
+
+def test_a_mesh_to_be_textured_stays_in_sight(addon, ready):
+    bpy.data.objects["Cube"].sketchbridge.mode = "texture"
+    made = preview_of(submit())
+    assert (len(made.data.vertices), len(made.data.polygons)) == (8, 12)
+    assert made.data.polygons[0].normal.dot(made.data.polygons[0].center) > 0
+
+
+def view_of(shading: Any) -> Any:
+    """A context with a solid 3D view, which the Blender module never has."""
+    space = SimpleNamespace(type="VIEW_3D", shading=shading)
+    return SimpleNamespace(space_data=space, view_layer=bpy.context.view_layer)
+
+
+def test_colours_in_solid_shading_are_offered_not_forced(addon, ready):
+    from blender_addon.host.shading import missing_colours, show_colours
+
+    solid = SimpleNamespace(type="SOLID", color_type="MATERIAL")
+    assert not missing_colours(view_of(solid), False) and not show_colours(view_of(solid), False)
+    job = submit()
+    finished(addon, ready, job)
+    assert solid.color_type == "MATERIAL" and missing_colours(view_of(solid), True) == "VERTEX"
+    assert show_colours(view_of(solid), True) and solid.color_type == "VERTEX" and not missing_colours(view_of(solid), True)
+    press("accept", job=job)
+    assert show_colours(view_of(solid), False) and solid.color_type == "TEXTURE" and not missing_colours(view_of(solid), False)
+    assert not missing_colours(view_of(SimpleNamespace(type="MATERIAL", color_type="MATERIAL")), True)
+    assert not missing_colours(bpy.context, True)
 
 
 def test_a_failed_run_can_be_retried_and_reported(addon, ready):
