@@ -26,7 +26,7 @@ addon: install
 	$(BIN)/python build_addon.py --platform all
 
 test: check blender-environments
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python tests/blender_environments.py test
 
 test-blender: install

@@ -1,7 +1,10 @@
 """Workers, brokers, links and Blenders that go away while a job runs. The result is the same as without."""
 
 import hashlib
+import io
 import random
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -10,8 +13,8 @@ import trimesh
 
 from protocol.client import Client
 from protocol.events import Faulted, JobChanged, Link, LinkChanged, ResultArrived
-from protocol.job import Budget, RefineJob
-from tests.e2e.processes import Artist, Server, wait_for
+from protocol.job import Budget, RefineJob, Steer
+from tests.e2e.processes import ROOT, Artist, Server, wait_for
 
 ARRAYS = ("vertices", "faces")
 
@@ -161,3 +164,56 @@ def test_a_link_lost_and_found_loses_nothing(tmp_path, blender):
         server.start()
         done = artist.wait(job, "the end", lambda row: row["asset"] or row["state"] == "failed", 300)
         assert done["state"] == "done", done
+
+
+@pytest.mark.long
+def test_a_run_steered_paused_and_killed_equals_its_own_journal(server):
+    """Red becomes blue, with a pause and two lost workers on the way; job and journal alone then give the same surface."""
+    watcher = Watcher(server.address)
+    name = "5" * 32
+    watcher.client.submit(name, small_job(), ball(), "ball")
+    watcher.until(lambda state: state.step >= 8, 120, "step 8")
+    server.workers()[0].kill()
+    watcher.until(lambda state: state.attempt == 2 and state.step >= 12, 120, "step 12")
+    watcher.client.steer(name, Steer(prompt="a blue apple"))
+    watcher.until(lambda state: state.prompt == "a blue apple" and state.step >= 20, 120, "the steering")
+    watcher.client.pause(name)
+    watcher.until(lambda state: state.state == "paused", 60, "the pause")
+    watcher.client.resume(name)
+    watcher.until(lambda state: state.state == "running" and state.step >= 60, 120, "step 60")
+    server.workers()[0].kill()
+    last = watcher.until(lambda state: state.state in ("done", "failed"), 400, "the end")
+    assert last.state == "done", last
+    watcher.client.pull(name, (*ARRAYS, "report.json"))
+    wait_for(lambda: watcher.pump() or watcher.result, 30, "the result")
+    watcher.client.close()
+    server.stop()
+
+    replay = subprocess.run(
+        [sys.executable, "-c", REPLAY],
+        input=watcher.result.files["report.json"],
+        capture_output=True,
+        env=server.environment,
+        cwd=ROOT,
+        check=True,
+    )
+    again = np.load(io.BytesIO(replay.stdout))
+    assert same(watcher.result.arrays, again)
+
+
+REPLAY = """
+import io, sys
+import msgspec, numpy as np, trimesh
+from backend.assets.mesh import TriangleMesh
+from backend.refine.control import Control
+from backend.refine.inputs import Inputs
+from backend.refine.run import refine
+from protocol.job import Repeat
+told = msgspec.json.decode(sys.stdin.buffer.read(), type=Repeat)
+mesh = trimesh.creation.icosphere(subdivisions=3, radius=0.8)
+sketch = TriangleMesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.int64))
+made = refine(told.resolved, Inputs(sketch=sketch), control=Control(told.journal)).exported
+answer = io.BytesIO()
+np.savez(answer, vertices=made.welded_vertices, faces=made.welded.astype(np.int32))
+sys.stdout.buffer.write(answer.getvalue())
+"""
