@@ -30,6 +30,9 @@ _bytes = np.arange(256) / 255
 LINEAR = np.where(_bytes <= 0.04045, _bytes / 12.92, ((_bytes + 0.055) / 1.055) ** 2.4).astype(np.float32)
 """Linear value of every display value 0..255. A colour attribute of floats is 30 times faster to fill than one of bytes."""
 
+_waiting: dict[str, list[str]] = {}
+"""Job -> uids that its preview hides, as they were last: a preview that is deleted by hand takes its own list with it."""
+
 
 class BlenderPreviews:
     """Port `PreviewHost`. Vertices stay in domain coordinates; the object's matrix takes them to their place."""
@@ -49,6 +52,7 @@ class BlenderPreviews:
         item.hide_select = True
         bpy.context.scene.collection.objects.link(item)
         item.matrix_world = Matrix(matrix_from(record.to_world).tolist())
+        _waiting[record.job] = json.loads(item[HIDES])
         for _, source in sources:
             if source is not None:
                 set_hidden(source, True)
@@ -59,7 +63,9 @@ class BlenderPreviews:
         """Put the newest surface into the preview; False if undo took the object. Errors: UserError for arrays that do not fit."""
         item = _preview(job)
         if item is None:
+            self._show_waiting(job)
             return False
+        _waiting[job] = json.loads(item.get(HIDES, "[]"))
         check_surface(vertices, faces)
         check_colours(colours, len(vertices))
         mesh = item.data
@@ -81,24 +87,28 @@ class BlenderPreviews:
 
     def remove(self, job: str) -> None:
         """Take the preview away and show its sources, except those that another preview still stands for."""
-        item = _preview(job)
-        if item is None:
-            return
-        waiting = json.loads(item.get(HIDES, "[]"))
-        mesh = item.data
-        bpy.data.objects.remove(item)
-        if mesh.users == 0:
-            bpy.data.meshes.remove(mesh)
-        others = [_preview(other) for other in self.jobs()]
-        for uid in waiting:
-            heir = next((other for other in others if other is not None and uid in json.loads(other.get(SOURCES, "[]"))), None)
+        while (item := _preview(job)) is not None:  # a copied scene has a copy of it
+            _waiting[job] = json.loads(item.get(HIDES, "[]"))
+            mesh = item.data
+            bpy.data.objects.remove(item)
+            if mesh.users == 0:
+                bpy.data.meshes.remove(mesh)
+        self._show_waiting(job)
+        left = bpy.data.meshes.get(_name(job))
+        if left is not None and left.users == 0:
+            bpy.data.meshes.remove(left)
+        for material in [material for material in bpy.data.materials if material.get(MATERIAL) and material.users == 0]:
+            bpy.data.materials.remove(material)
+
+    def _show_waiting(self, job: str) -> None:
+        others = [other for other in map(_preview, self.jobs()) if other is not None]
+        for uid in _waiting.pop(job, []):
+            heir = next((other for other in others if uid in json.loads(other.get(SOURCES, "[]"))), None)
             source = find(uid)
             if heir is not None:
                 heir[HIDES] = json.dumps([*json.loads(heir.get(HIDES, "[]")), uid])
             elif source is not None:
                 set_hidden(source, False)
-        for material in [material for material in bpy.data.materials if material.get(MATERIAL) and material.users == 0]:
-            bpy.data.materials.remove(material)
 
     def jobs(self) -> tuple[str, ...]:
         """Jobs that have a preview object in this file."""
@@ -124,6 +134,8 @@ def release_sources(uids: tuple[str, ...]) -> None:
     """Let all previews forget that they hide these objects, so that they stay as they are when the previews go."""
     for item in [item for item in bpy.data.objects if item.get(PREVIEW)]:
         item[HIDES] = json.dumps([uid for uid in json.loads(item.get(HIDES, "[]")) if uid not in uids])
+    for job, waiting in _waiting.items():
+        _waiting[job] = [uid for uid in waiting if uid not in uids]
 
 
 def _name(job: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hiding with the eye of the outliner, which Alt+H brings back. An object outside the view layer is left alone."""
+"""Hiding with the eye of the outliner, which Alt+H brings back. View layers without the object are left alone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ def hidden(item: bpy.types.Object) -> bool:
 
 
 def set_hidden(item: bpy.types.Object, hide: bool) -> None:
-    """Close or open the eye of the object."""
-    if not _outside(item) and item.hide_get() != hide:
-        item.hide_set(hide)
+    """Close the eye of the object in all view layers of this scene; open it in those of every scene, whichever it was closed in."""
+    scenes = (bpy.context.scene,) if hide else item.users_scene
+    for layer in [layer for scene in scenes for layer in scene.view_layers]:
+        if any(other == item for other in layer.objects) and item.hide_get(view_layer=layer) != hide:
+            item.hide_set(hide, view_layer=layer)
 
 
 @contextmanager

@@ -68,6 +68,7 @@ PANEL = {
     "New object at the 3D cursor": "Neues Objekt am 3D-Cursor",
     "Select a mesh, a curve or strokes": "Ein Mesh, eine Kurve oder Striche wählen",
     "{count:,} triangles": "{count:,} Dreiecke",
+    "strokes": "Striche",
     "1 stroke object": "1 Strichobjekt",
     "{count} stroke objects": "{count} Strichobjekte",
     "{count} objects": "{count} Objekte",
@@ -76,7 +77,7 @@ PANEL = {
     "{name}: {count:,} triangles": "{name}: {count:,} Dreiecke",
     "Gets a new material, keeps its shape": "Bekommt ein neues Material, behält seine Form",
     "New object: several objects become one": "Neues Objekt: mehrere Objekte werden eins",
-    "New object: the strokes stay as they are": "Neues Objekt: die Striche bleiben, wie sie sind",
+    "New object, the strokes stay": "Neues Objekt, die Striche bleiben",
     "Replaces '{name}', the old mesh stays as a version": "Ersetzt „{name}“, das alte Mesh bleibt als Version",
     # Prompt
     "Prompt": "Text",

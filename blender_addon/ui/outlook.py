@@ -39,6 +39,8 @@ def _sketch(view_layer: bpy.types.ViewLayer, selected: list[bpy.types.Object]) -
         parts.append(say("{count:,} triangles").format(count=sum(triangles(item, view_layer.depsgraph) for item in meshes)))
     if strokes:
         parts.append(say("1 stroke object") if strokes == 1 else say("{count} stroke objects").format(count=strokes))
+    if strokes == len(selected) == 1:
+        parts = [say("strokes")]
     name = selected[0].name if len(selected) == 1 else say("{count} objects").format(count=len(selected))
     return (ServerLine("OUTLINER_OB_MESH", f"{name}: {', '.join(parts)}"), _becomes(selected))
 
@@ -56,7 +58,7 @@ def _becomes(selected: list[bpy.types.Object]) -> ServerLine:
     if len(selected) > 1:
         return ServerLine("ADD", say("New object: several objects become one"))
     if selected[0].type != "MESH":
-        return ServerLine("ADD", say("New object: the strokes stay as they are"))
+        return ServerLine("ADD", say("New object, the strokes stay"))
     reason = why_not_in_place(selected[0])
     if reason:
         return ServerLine("ADD", reason)

@@ -4,9 +4,10 @@
 import bpy
 import numpy as np
 import pytest
-from host_samples import add_cube, add_sphere, blocks, diagonal, grid_sphere, placed, read, record, world
+from host_samples import add_cube, add_sphere, asset, blocks, diagonal, grid_sphere, placed, read, record, world
 
 from blender_addon.host.preview import BlenderPreviews
+from blender_addon.host.versions import BlenderVersions
 from protocol.errors import UserError
 
 PREVIEWS = BlenderPreviews()
@@ -152,3 +153,62 @@ def test_blocked_while_editing() -> None:
     assert PREVIEWS.blocked() == ""
     bpy.ops.object.mode_set(mode="OBJECT")
     assert PREVIEWS.blocked() == ""
+
+
+def test_a_preview_deleted_by_hand_gives_its_sources_back() -> None:
+    source = add_sphere()
+    job = record(read())
+    before = blocks()
+    PREVIEWS.show(job)
+    bpy.data.objects.remove(shown(job.job))
+    assert not PREVIEWS.update(job.job, *surface(), False) and not source.hide_get()
+    PREVIEWS.show(job)
+    bpy.data.objects.remove(shown(job.job))
+    PREVIEWS.remove(job.job)
+    assert not source.hide_get() and blocks() == before
+
+
+def test_accepted_sources_stay_hidden_though_the_preview_was_deleted_by_hand() -> None:
+    boxes = [add_cube("A"), add_cube("B")]
+    for box in boxes:
+        box.select_set(True)
+    job = record(read())
+    PREVIEWS.show(job)
+    bpy.data.objects.remove(shown(job.job))
+    BlenderVersions().accept(job, asset())
+    PREVIEWS.remove(job.job)
+    assert all(box.hide_get() for box in boxes)
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_another_view_layer_is_looked_at_meanwhile(accepts: bool) -> None:
+    source, scene = add_sphere(), bpy.context.scene
+    second = scene.view_layers.new("Second")
+    job = record(read())
+    PREVIEWS.show(job)
+    assert all(source.hide_get(view_layer=layer) for layer in scene.view_layers)
+    bpy.context.window.view_layer = second
+    if accepts:
+        BlenderVersions().accept(job, asset())
+    PREVIEWS.remove(job.job)
+    assert not any(source.hide_get(view_layer=layer) for layer in scene.view_layers)
+
+
+def test_another_scene_is_looked_at_meanwhile() -> None:
+    source, scene = add_sphere(), bpy.context.scene
+    job = record(read())
+    PREVIEWS.show(job)
+    bpy.context.window.scene = bpy.data.scenes.new("Other")
+    PREVIEWS.remove(job.job)
+    bpy.context.window.scene = scene
+    assert not source.hide_get()
+
+
+def test_a_copied_scene_keeps_no_copy_of_the_preview() -> None:
+    add_sphere()
+    job = record(read())
+    PREVIEWS.show(job)
+    bpy.ops.scene.new(type="FULL_COPY")
+    assert len(PREVIEWS.jobs()) == 2
+    PREVIEWS.remove(job.job)
+    assert PREVIEWS.jobs() == () and [mesh.name for mesh in bpy.data.meshes if "Preview" in mesh.name] == []

@@ -77,7 +77,17 @@ def window(extension_zip: Path, request: pytest.FixtureRequest) -> Iterator[Rig]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a `sketchbridge serve` outside Blender's root, with a folder of its own."""
     folder = tmp_path_factory.mktemp("server")
-    command = [Path(sys.executable).with_name("sketchbridge"), "serve", "--port", "0", "--json", "--data", folder / "data"]
+    command = [
+        Path(sys.executable).with_name("sketchbridge"),
+        "serve",
+        "--port",
+        "0",
+        "--devices",
+        "cpu",
+        "--json",
+        "--data",
+        folder / "data",
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=folder)
     try:

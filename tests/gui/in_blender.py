@@ -60,6 +60,12 @@ def layout() -> dict[str, Any]:
 
 
 @query
+def tab() -> str:
+    """The tab that the sidebar shows; "" while the sidebar is closed."""
+    return str(region("UI").active_panel_category) if region("UI").width > 1 else ""
+
+
+@query
 def open_tab(category: str) -> Answer:
     """Shows one tab of the sidebar; its name once it is shown."""
     viewport().spaces.active.show_region_ui = True
@@ -254,12 +260,65 @@ def objects() -> list[dict[str, Any]]:
 
 
 @query
-def mesh_sum(name: str) -> float:
-    """One number that changes with any vertex of an object's mesh."""
-    vertices = bpy.data.objects[name].data.vertices
-    flat = [0.0] * (3 * len(vertices))
-    vertices.foreach_get("co", flat)
-    return sum(value * (1 + index % 97) for index, value in enumerate(flat))
+def previews() -> list[dict[str, Any]]:
+    """Every preview object: its size, its mean colour (linear), and one number that changes with any of its vertices."""
+    return [
+        {
+            "vertices": len(thing.data.vertices),
+            "faces": len(thing.data.polygons),
+            "sum": sum(value * (1 + index % 97) for index, value in enumerate(column(thing.data.vertices, "co", 3))),
+            "colour": mean(column(thing.data.color_attributes[0].data, "color", 4), 4)[:3] if thing.data.color_attributes else [],
+        }
+        for thing in window().scene.objects
+        if "sketchbridge_preview" in thing
+    ]
+
+
+@query
+def textures(name: str) -> list[dict[str, Any]]:
+    """Pictures in the active material of an object, with their mean colour (as stored)."""
+    nodes = bpy.data.objects[name].active_material.node_tree.nodes
+    images = [node.image for node in nodes if node.type == "TEX_IMAGE"]
+    return [
+        {"name": image.name, "size": list(image.size), "packed": bool(image.packed_file), "colour": mean(list(image.pixels), 4)[:3]}
+        for image in images
+    ]
+
+
+def column(items: Any, name: str, width: int) -> list[float]:
+    """A number or vector of every item, one after another."""
+    flat = [0.0] * (width * len(items))
+    items.foreach_get(name, flat)
+    return flat
+
+
+def mean(flat: list[float], width: int) -> list[float]:
+    """Of each channel."""
+    return [sum(flat[channel::width]) / max(len(flat) // width, 1) for channel in range(width)]
+
+
+@query
+def strokes(name: str) -> list[dict[str, Any]]:
+    """Every stroke of a Grease Pencil object: its points, its largest radius, its size along the axes."""
+    found = []
+    for stroke in bpy.data.objects[name].data.layers[0].current_frame().drawing.strokes:
+        places = [point.position for point in stroke.points]
+        size = [max(place[axis] for place in places) - min(place[axis] for place in places) for axis in range(3)]
+        found.append({"points": len(places), "radius": max(point.radius for point in stroke.points), "size": size})
+    return found
+
+
+@query
+def give_pencil() -> str:
+    """A hard pencil for Draw Mode: Debian leaves out the file that Blender's own brushes come in."""
+    pencil = bpy.data.brushes.new("Pencil", mode="PAINT_GREASE_PENCIL")
+    pencil.asset_mark()
+    settings = pencil.gpencil_settings
+    settings.hardness, settings.aspect, settings.use_pressure = 1.0, (1.0, 1.0), False
+    settings.active_smooth_factor, settings.input_samples = 0.35, 10
+    with bpy.context.temp_override(window=window(), area=viewport(), region=region("WINDOW")):
+        bpy.ops.brush.asset_activate(asset_library_type="LOCAL", relative_asset_identifier="Brush/Pencil")
+    return bpy.context.tool_settings.gpencil_paint.brush.name
 
 
 @query
@@ -273,21 +332,13 @@ def object_pixel(name: str) -> list[int]:
 
 @query
 def value(path: str) -> Any:
-    """A property of the scene or of the active object, by names with dots: "scene.frame_current", "object.name"."""
+    """A property of the scene, the active object, the 3D view, the tools or the file, by names with dots: "scene.frame_current"."""
     start, *names = path.split(".")
-    thing = {"scene": window().scene, "object": window().view_layer.objects.active, "view": viewport().spaces.active}[start]
+    view, active = viewport().spaces.active, window().view_layer.objects.active
+    thing = {"scene": window().scene, "object": active, "view": view, "tools": window().scene.tool_settings, "data": bpy.data}[start]
     for name in names:
         thing = getattr(thing, name)
     return thing if isinstance(thing, str | int | float | bool | None) else list(thing)
-
-
-@query
-def open_file(path: str) -> Answer:
-    """Opens a .blend file; its path once it is open."""
-    with bpy.context.temp_override(window=window()):
-        bpy.ops.wm.open_mainfile(filepath=path)
-    yield 0.3
-    return bpy.data.filepath
 
 
 @query

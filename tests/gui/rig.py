@@ -21,6 +21,8 @@ WIDTH, HEIGHT = 1280, 800
 COLOURS = 200
 CHANGED = 0.01
 PICTURE_BYTES = 150 * 1000
+TAB_PX = 12
+"""From the right edge of the sidebar to the middle of its tabs."""
 CLOSED_PX = 34
 """Headers closer together than this have nothing between them: the upper panel is closed."""
 
@@ -172,6 +174,16 @@ class Rig:
         keys = (["keydown", holding], ["keyup", holding]) if holding else ([], [])
         self._tool(*keys[0], "click", button, *keys[1])
 
+    def pan(self, right: int, down: int) -> None:
+        """Moves what the viewport shows by so many pixels: shift and the middle button."""
+        place = self.state("layout")["regions"]["WINDOW"]
+        x, y = place["x"] + place["width"] // 2, place["y"] + place["height"] // 2
+        self.move(x, y)
+        path: list[str | int] = []
+        for step in range(1, 11):
+            path += ["mousemove", x + right * step // 10, y + down * step // 10, "sleep", "0.05"]
+        self._tool("keydown", "shift", "mousedown", 2, "sleep", "0.1", *path, "mouseup", 2, "keyup", "shift")
+
     def drag(self, points: Sequence[tuple[int, int]]) -> None:
         """Draws with the left button held along pixels."""
         self.move(*points[0])
@@ -196,6 +208,15 @@ class Rig:
         return spot
 
     # --------------------------------------------------------------------------------------------------------- buttons
+
+    def click_tab(self, name: str) -> None:
+        """Opens a tab of the sidebar by a click on it: tries the strip of tabs from the top."""
+        place = self.state("layout")["regions"]["UI"]
+        for y in range(place["y"] + 30, place["y"] + place["height"], 30):
+            self.click(place["x"] + place["width"] - TAB_PX, y)
+            if self.state("tab") == name:
+                return
+        raise RigError(f"The sidebar has no tab {name!r}.")
 
     def find(self, part: str) -> tuple[int, int]:
         """The pixel of the sidebar's first button whose operator call or property path contains `part`; scrolls where it must."""
