@@ -44,7 +44,7 @@ class BlenderPreviews:
         mesh = bpy.data.meshes.new(_name(record.job))
         mesh.materials.append(_material())
         item = bpy.data.objects.new(_name(record.job), mesh)
-        item[PREVIEW] = record.job
+        item[PREVIEW] = mesh[PREVIEW] = record.job
         sources = [(uid, find(uid)) for uid in record.sources]
         item[SOURCES] = json.dumps(record.sources)
         item[HIDES] = json.dumps([uid for uid, source in sources if source is not None and not hidden(source)])
@@ -89,13 +89,9 @@ class BlenderPreviews:
         """Take the preview away and show its sources, except those that another preview still stands for."""
         while (item := _preview(job)) is not None:  # a copied scene has a copy of it
             _waiting[job] = json.loads(item.get(HIDES, "[]"))
-            mesh = item.data
             bpy.data.objects.remove(item)
-            if mesh.users == 0:
-                bpy.data.meshes.remove(mesh)
         self._show_waiting(job)
-        left = bpy.data.meshes.get(_name(job))
-        if left is not None and left.users == 0:
+        for left in [mesh for mesh in bpy.data.meshes if mesh.get(PREVIEW) == job and mesh.users == 0]:
             bpy.data.meshes.remove(left)
         for material in [material for material in bpy.data.materials if material.get(MATERIAL) and material.users == 0]:
             bpy.data.materials.remove(material)
