@@ -114,7 +114,7 @@ def _text(session: Session, row: Row) -> str:
 
 
 def _unsent(session: Session, row: Row) -> str:
-    if row.refused:
+    if row.refused or row.cut_short:
         return say(words.NOT_TAKEN)
     if row.state is None and (row.adopting or not row.held):
         return say(words.FINDING if session.ready else words.FIND_LATER)
@@ -180,6 +180,8 @@ def _error(row: Row) -> tuple[str, str]:
     """Sentence and hint of what went wrong, translated where they are known."""
     if row.unknown:
         return say(words.UNKNOWN), say(words.UNKNOWN_HINT)
+    if row.cut_short:
+        return say(words.CUT_SHORT), say(words.CUT_SHORT_HINT)
     fault = row.state.fault if row.state and row.phase == "failed" else None
     fault = fault or (row.faults[-1] if row.faults else None)
     if fault is not None:

@@ -132,7 +132,7 @@ def _turned(session: Session, row: Row, old: JobState | None, state: JobState) -
     row.faults.clear()
     session.feeds.ask_again(state.job)
     if state.state != "uploading":
-        row.uploaded = None
+        row.uploaded, row.sending = None, False
     if old is not None and old.state in ENDED:
         row.asset, row.pulled, row.pulling = None, None, False  # it runs again: the result will be another
 
@@ -203,6 +203,7 @@ def _not_known(session: Session, job: str, row: Row) -> None:
     if not row.adopting or elsewhere:
         row.unknown, row.wish, row.pulling = True, "", False
         return
+    session.ports.previews.remove(job)
     session.drop(job)
     session.note(say(words.FORGOTTEN, name=row.name or say(words.UNTITLED)))
 

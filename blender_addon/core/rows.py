@@ -34,7 +34,7 @@ class Row:
     `preview`: its preview object is in the scene and wants to be fed. `here`: it belongs to the open file. `object_name`: what it was
     accepted into. `faults`: what went wrong since its state last changed. `wish`: the verb asked of the server and not yet carried out.
     `adopting`: of an older token, and the server has not spoken of it yet. `unknown`: the server said that it does not know the job.
-    `held`: the client keeps hearing of it, over lost links too.
+    `held`: the client keeps hearing of it, over lost links too. `sending`: the client has its arrays until the server has them.
     """
 
     record: JobRecord | None = None
@@ -55,6 +55,7 @@ class Row:
     pulling: bool = False
     unknown: bool = False
     held: bool = False
+    sending: bool = False
 
     @property
     def phase(self) -> str:
@@ -70,6 +71,11 @@ class Row:
     def refused(self) -> bool:
         """It was sent, and never taken."""
         return self.state is None and bool(self.faults)
+
+    @property
+    def cut_short(self) -> bool:
+        """The server waits for the rest of a sketch that nobody has any more."""
+        return self.phase == "uploading" and not self.sending
 
     @property
     def name(self) -> str:

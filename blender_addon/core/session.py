@@ -92,7 +92,7 @@ class Session:
         self.address = address
         self._inbox.clear()
         for row in self.rows.values():
-            row.held = row.pulling = False
+            row.held = row.pulling = row.sending = False
             row.wish = ""
 
     def remember(self, job: str, what: str) -> None:

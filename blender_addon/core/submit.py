@@ -47,7 +47,7 @@ def submit(session: Session, sketch: Sketch, settings: Settings, file: str) -> s
     )
     _remember(session, record)
     session.file = file
-    session.rows[job] = Row(record=record, here=True, preview=True, held=True, heard_at=ports.clock.now())
+    session.rows[job] = Row(record=record, here=True, preview=True, held=True, sending=True, heard_at=ports.clock.now())
     try:
         ports.previews.show(record, sketched(sketch.arrays))
         ports.server.submit(job, description, sketch.arrays, sketch.name[:LABEL_CHARACTERS])

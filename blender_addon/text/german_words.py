@@ -106,6 +106,10 @@ WORDS = {
     "{phase}, step {step} of {steps}": "{phase}, Schritt {step} von {steps}",
     "Working on '{phase}'": "Arbeitet an „{phase}“",
     "Sending the sketch, {sent} of {total}": "Sendet die Skizze, {sent} von {total}",
+    "The sketch was not sent whole before the connection or Blender was closed.": (
+        "Die Skizze war noch nicht ganz gesendet, als die Verbindung oder Blender geschlossen wurde."
+    ),
+    "Stop the job with Discard, and submit the sketch again.": "Den Auftrag verwerfen und die Skizze neu einreichen.",
     "Waiting for the server to take it": "Wartet, dass der Server ihn annimmt",
     "Waiting, next in line": "Wartet, ist als Nächster dran",
     "Waiting, 1 before it": "Wartet, 1 vor ihm",

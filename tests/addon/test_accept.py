@@ -189,13 +189,30 @@ def test_a_job_of_another_file_is_taken_over(world):
         adopt(world.session, job)
 
 
+def test_a_sketch_that_was_not_sent_whole_is_told_with_a_remedy(world):
+    def begin(job, *_):
+        world.server.jobs[job] = JobState(job=job, state="uploading", last_seq=1)
+        world.server.owner[job] = TOKEN
+        world.server.tell(job)
+
+    world.server.submit = begin
+    world.submit()
+    assert not job_lines(world.session, 0.0)[0].error, "its arrays are still here"
+    world.restart()
+    match(world.session, "/home/anna/flower.blend")
+    world.connect()
+    line = job_lines(world.session, 0.0)[0]
+    assert line.text == "Not taken by the server" and "not sent whole" in line.error and "Discard" in line.hint
+    assert "stop" in line.buttons
+
+
 def test_a_job_that_the_server_has_forgotten_is_let_go_with_one_line(world):
     job = world.submit()
     world.restart()
     del world.server.jobs[job]
     match(world.session, "/home/anna/flower.blend")
     world.connect()
-    assert job not in world.session.rows and job not in world.records.files
+    assert job not in world.session.rows and job not in world.records.files and job not in world.scene.shown
     assert [note for note in world.session.ports.notes if "no longer on the server" in note]
 
 
