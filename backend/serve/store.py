@@ -29,7 +29,8 @@ class Store:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = sqlite3.connect(folder / "jobs.sqlite", timeout=0, isolation_level=None)
+            self._file = folder / "jobs.sqlite"
+            self._database = sqlite3.connect(self._file, timeout=0, isolation_level=None)
             # Exclusive for as long as the process lives: the lock that keeps a second server out.
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -89,8 +90,10 @@ class Store:
         shutil.rmtree(self._folder_of(job), ignore_errors=True)
 
     def commit(self) -> None:
-        """Everything written so far is on disk. Errors: ResourceError if the disk refuses."""
+        """Everything written so far is on disk. Errors: ResourceError if the disk refuses, or the file has been taken away."""
         if self._database.in_transaction:
+            if not self._file.exists():  # SQLite would go on writing to a file that nobody can open again
+                raise ResourceError(f"The job store in '{self.folder}' was removed while the server used it.", "Start the server again.")
             try:
                 self._database.execute("COMMIT")
             except sqlite3.Error as error:

@@ -1,6 +1,7 @@
 """The server goes away, gently and not: every job is there again, and goes on."""
 
 import secrets
+import shutil
 import signal
 import time
 
@@ -8,7 +9,7 @@ import pytest
 
 from protocol.job import Steer
 from protocol.messages import Attach, Bye, Cancel, JobState, ListJobs, Pause, Resume, SteerJob
-from tests.serve.peer import submission, triangle
+from tests.serve.peer import PATIENCE_S, submission, triangle
 
 
 def _in_every_state(peer):
@@ -132,3 +133,13 @@ def test_a_prior_that_is_offered_no_longer(start, connect, tmp_path):
     last = connect(start(priors=[str(tmp_path / "mine")]), token=peer.token)
     last.command(Resume(), job)
     assert last.wait_state(job, "done").attempt == 2
+
+
+def test_a_data_folder_that_was_removed_ends_the_server_with_one_sentence(start, connect):
+    """What it would go on announcing could not be found again by anybody."""
+    server = start()
+    peer = connect(server)
+    shutil.rmtree(server.data)
+    peer.say(submission(), secrets.token_hex(16))
+    assert server.process.wait(PATIENCE_S) != 0
+    assert "was removed while the server used it" in (server.data.parent / "data.log").read_text().splitlines()[-1]
