@@ -100,6 +100,8 @@ class LocalServer:
         if code is not None:
             log.info("The server started here has ended with code %d.", code)
             self._state = LocalState("off") if self._stopping else LocalState("ended", code=code, lines=self._tail())
+            if self._stopping:
+                _signal_group(self._process, signal.SIGTERM)  # a shell in between ends without telling what it started
         return self._state
 
     def stop(self) -> None:
@@ -115,9 +117,13 @@ class LocalServer:
         self.stop()
         try:
             self._process.wait(deadline_s)
+            self.poll()
         except subprocess.TimeoutExpired:
             log.warning("The server started here did not end when asked, and was ended.")
-            _end_all(self._process)
+            if sys.platform == "win32":
+                self._process.kill()
+            else:
+                _signal_group(self._process, signal.SIGKILL)
             self._process.wait(1.0)
         self._state = LocalState("off")
 
@@ -187,12 +193,11 @@ def _apart() -> dict[str, Any]:
     return common | {"start_new_session": True}
 
 
-def _end_all(process: subprocess.Popen[bytes]) -> None:
-    """The process and those that it started."""
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the process and those that it started, as far as they live. Windows knows no such groups."""
     if sys.platform == "win32":
-        process.kill()
         return
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
     except ProcessLookupError:
-        log.info("The server started here had ended already.")
+        log.debug("Nothing of the server started here is left.")

@@ -3,11 +3,13 @@
 
 import logging
 import os
+import shlex
 import stat
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from blender_addon.link.local_server import LocalServer, clean_environment
@@ -183,6 +185,21 @@ def test_a_stubborn_local_server_is_ended_at_the_deadline(local):
     server.kill(0.2)
     assert time.monotonic() - begun < 2.0
     assert gone(pid) and server.poll().state == "off"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a group of processes can be signalled on POSIX only")
+def test_a_server_behind_a_shell_ends_with_it(local, tmp_path):
+    script = local().command + ' "$@" & wait'
+    server = LocalServer(f"sh -c {shlex.quote(script)} sh", tmp_path / "log")
+    server.start()
+    until(server, "up")
+    (behind,) = psutil.Process(server.pid).children()
+    server.stop()
+    until(server, "off")
+    end = time.monotonic() + 10
+    while behind.is_running() and behind.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("command", "told"), [("", "empty"), ("no-such-program-1 serve", "not found"), ('"half', "cannot be understood")])
