@@ -161,7 +161,11 @@ class Requests:
             raise Refused(
                 "malformed", f"A chunk of {len(message.raw)} of {body.total} bytes came for an array of {total}.", "Send it again."
             )
-        have = self._blobs.write(wanting[0].uploader, body.digest, total, body.offset, message.raw)
+        try:
+            have = self._blobs.write(wanting[0].uploader, body.digest, total, body.offset, message.raw)
+        except OSError as error:
+            hint = "Free some space there, discard the job and submit it again."
+            raise Refused("resource", f"The server's disk refused the sketch: {error.strerror}.", hint) from None
         connection.push(Got(digest=body.digest, offset=have, total=total), message.header.id, message.header.job)
         if have == total:
             for job in wanting:

@@ -221,3 +221,16 @@ def test_too_many_jobs(start, connect):
     answers = [peer.ask(submission(inputs=specs, mode="sketch", seed=n), job).body for n, job in enumerate(jobs)]
     assert isinstance(answers[0], Need) and isinstance(answers[1], Need)
     assert answers[2].code == "busy" and "2 jobs" in answers[2].sentence
+
+
+def test_a_disk_that_refuses_a_sketch_is_named_with_a_remedy(start, connect):
+    server = start()
+    peer, inputs = connect(server), server.data / "inputs"
+    inputs.write_bytes(b"")  # in the way of the folder
+    job = secrets.token_hex(16)
+    (missing, *_) = peer.ask(submission(triangle()), job).body.missing
+    whole = {digest_of(array): array.tobytes() for array in triangle().values()}[missing.digest]
+    fault = peer.ask(Chunk(digest=missing.digest, offset=0, total=len(whole)), job, raw=whole).body
+    assert fault.code == "resource" and "disk refused the sketch" in fault.sentence and "submit it again" in fault.hint
+    inputs.unlink()
+    assert peer.wait_state(peer.submit(arrays=triangle()), "done")
