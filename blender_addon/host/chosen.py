@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import json
-
 import bpy
 
 from .identity import UID
 from .preview import PREVIEW, SOURCES
+from .stored import stored
 
 
 def chosen_objects(view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
@@ -22,7 +21,7 @@ def chosen_objects(view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
     if selected or active is None or not active.hide_get(view_layer=view_layer):
         return selected
     for preview in view_layer.objects:
-        sources = json.loads(preview.get(SOURCES, "[]")) if preview.get(PREVIEW) else []
+        sources = (stored(preview, SOURCES, list[str]) or []) if preview.get(PREVIEW) else []
         if active.get(UID) in sources:
             return [item for item in view_layer.objects if item.get(UID) in sources]
     return []

@@ -12,6 +12,7 @@ import bpy
 from .identity import users_of
 from .material import discard, images_of
 from .modifiers import Switches
+from .stored import stored
 
 VERSIONS = "sketchbridge_versions"
 MESHES = "sketchbridge_meshes"
@@ -52,12 +53,9 @@ class History:
 
 
 def load(item: bpy.types.Object) -> History | None:
-    """The versions of an object, None if it has none."""
-    text = item.get(VERSIONS, "")
-    if not text:
-        return None
-    data = json.loads(text)
-    return History([Entry(**entry) for entry in data["entries"]], data["current"])
+    """The versions of an object, None if it has none that can be read."""
+    history = stored(item, VERSIONS, History)
+    return history if history is not None and 0 <= history.current < len(history.entries) else None
 
 
 def save(item: bpy.types.Object, history: History) -> None:

@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 
 from ..ports import Matrix
+from .stored import stored
 
 UID = "sketchbridge_uid"
 READINGS = "sketchbridge_readings"
@@ -116,5 +117,4 @@ def recall(item: bpy.types.Object, to_world: Matrix, textured: bool = False) -> 
 
 
 def _readings(item: bpy.types.Object) -> list[Reading]:
-    told = json.loads(item.get(READINGS, "[]"))
-    return [Reading(**{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}) for entry in told]
+    return stored(item, READINGS, list[Reading]) or []

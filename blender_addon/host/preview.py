@@ -15,6 +15,7 @@ from ..ports import JobRecord, Surface
 from .build_mesh import fill, flat32
 from .domain import matrix_from
 from .identity import find
+from .stored import stored
 from .validation import check_colours, check_surface
 from .visibility import hidden, set_hidden
 
@@ -52,7 +53,7 @@ class BlenderPreviews:
         item.hide_select = True
         bpy.context.scene.collection.objects.link(item)
         item.matrix_world = Matrix(matrix_from(record.to_world).tolist())
-        _waiting[record.job] = json.loads(item[HIDES])
+        _waiting[record.job] = _uids(item, HIDES)
         for _, source in sources:
             if source is not None:
                 set_hidden(source, True)
@@ -65,7 +66,7 @@ class BlenderPreviews:
         if item is None:
             self._show_waiting(job)
             return False
-        _waiting[job] = json.loads(item.get(HIDES, "[]"))
+        _waiting[job] = _uids(item, HIDES)
         check_surface(vertices, faces)
         check_colours(colours, len(vertices))
         mesh = item.data
@@ -88,7 +89,7 @@ class BlenderPreviews:
     def remove(self, job: str) -> None:
         """Take the preview away and show its sources, except those that another preview still stands for."""
         while (item := _preview(job)) is not None:  # a copied scene has a copy of it
-            _waiting[job] = json.loads(item.get(HIDES, "[]"))
+            _waiting[job] = _uids(item, HIDES)
             bpy.data.objects.remove(item)
         self._show_waiting(job)
         for left in [mesh for mesh in bpy.data.meshes if mesh.get(PREVIEW) == job and mesh.users == 0]:
@@ -99,10 +100,10 @@ class BlenderPreviews:
     def _show_waiting(self, job: str) -> None:
         others = [other for other in map(_preview, self.jobs()) if other is not None]
         for uid in _waiting.pop(job, []):
-            heir = next((other for other in others if uid in json.loads(other.get(SOURCES, "[]"))), None)
+            heir = next((other for other in others if uid in _uids(other, SOURCES)), None)
             source = find(uid)
             if heir is not None:
-                heir[HIDES] = json.dumps([*json.loads(heir.get(HIDES, "[]")), uid])
+                heir[HIDES] = json.dumps([*_uids(heir, HIDES), uid])
             elif source is not None:
                 set_hidden(source, False)
 
@@ -129,9 +130,13 @@ class BlenderPreviews:
 def release_sources(uids: tuple[str, ...]) -> None:
     """Let all previews forget that they hide these objects, so that they stay as they are when the previews go."""
     for item in [item for item in bpy.data.objects if item.get(PREVIEW)]:
-        item[HIDES] = json.dumps([uid for uid in json.loads(item.get(HIDES, "[]")) if uid not in uids])
+        item[HIDES] = json.dumps([uid for uid in _uids(item, HIDES) if uid not in uids])
     for job, waiting in _waiting.items():
         _waiting[job] = [uid for uid in waiting if uid not in uids]
+
+
+def _uids(item: bpy.types.Object, key: str) -> list[str]:
+    return stored(item, key, list[str]) or []
 
 
 def _name(job: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from host_samples import add_sphere, asset, diagonal, grid_sphere, placed, read, record, world
+from host_samples import add_cube, add_sphere, asset, deselect, diagonal, grid_sphere, placed, read, record, world
 
-from blender_addon.host.identity import find
+from blender_addon.host.identity import find, uid_of
 from blender_addon.host.preview import BlenderPreviews
 from blender_addon.host.versions import BlenderVersions
 from blender_addon.ports import Asset, JobRecord
@@ -179,3 +179,20 @@ def test_a_version_whose_mesh_was_deleted() -> None:
     with pytest.raises(UserError, match="not in this file"):
         HOST.revert(uid, 1)
     assert HOST.versions(uid)[0].current
+
+
+@pytest.mark.parametrize("key", ["sketchbridge_versions", "sketchbridge_readings"])
+@pytest.mark.parametrize("told", ["nonsense", "{}", '{"current": 9, "entries": []}', '[{"to_world": "x"}]', 7])
+def test_properties_of_a_damaged_file_are_passed_over(key: str, told: object) -> None:
+    damaged = add_sphere()
+    uid_of(damaged)
+    damaged[key] = told
+    deselect()
+    add_cube()
+    HOST.accept(record(read()), asset())
+    deselect()
+    damaged.select_set(True)
+    bpy.context.view_layer.objects.active = damaged
+    assert HOST.versions(damaged["sketchbridge_uid"]) == ()
+    accepted = HOST.accept(record(read()), asset())
+    assert accepted.object_name == damaged.name and [version.label for version in HOST.versions(accepted.uid)] == ["Sketch", "Version 1"]
