@@ -115,15 +115,15 @@ class BlenderPreviews:
         """Why nothing may be applied at this moment, "" if it may."""
         manager = bpy.context.window_manager
         if manager.is_interface_locked or rendering():
-            return "Blender is rendering"
+            return "Blender is rendering: wait until it is done."
         modes = {bpy.context.mode}
         for window in manager.windows:
             if any("TRANSFORM_OT" in name for name in modal_operators(window)):
-                return "Something is being moved"
+                return "Something is being moved: click to let go of it first."
             active = window.view_layer.objects.active
             modes.add(active.mode if active is not None else "OBJECT")
         if any(mode.startswith(("EDIT", "SCULPT", "PARTICLE")) for mode in modes):
-            return "An object is being edited"
+            return "An object is being edited: go back to Object Mode first."
         return ""
 
 

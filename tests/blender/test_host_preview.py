@@ -146,7 +146,7 @@ def test_blocked_while_editing() -> None:
     add_sphere()
     assert PREVIEWS.blocked() == ""
     bpy.ops.object.mode_set(mode="EDIT")
-    assert "edited" in PREVIEWS.blocked()
+    assert "go back to Object Mode" in PREVIEWS.blocked()
     bpy.ops.object.mode_set(mode="SCULPT")
     assert "edited" in PREVIEWS.blocked()
     bpy.ops.object.mode_set(mode="WEIGHT_PAINT")
