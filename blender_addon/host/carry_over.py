@@ -144,8 +144,13 @@ def _carry_maps(old: Belongings, mesh: bpy.types.Mesh) -> list[str]:
     mesh.loops.foreach_get("vertex_index", corner)
     if not np.array_equal(corner, old.corner_vertex):
         return [f"UV map '{name}'" for name in old.uv]
+    lost = []
     for name, values in old.uv.items():
-        layer = mesh.uv_layers.new(name=name, do_init=False) if name != UV_NAME else None
-        if layer is not None:
+        if name == UV_NAME:
+            continue
+        layer = mesh.uv_layers.new(name=name, do_init=False)
+        if layer is None:  # a mesh holds eight
+            lost.append(f"UV map '{name}'")
+        else:
             layer.uv.foreach_set("vector", flat32(values))
-    return []
+    return lost

@@ -440,3 +440,12 @@ def test_there_is_no_going_back_to_a_sketch_that_is_gone(made_of: str) -> None:
     with pytest.raises(UserError, match="no sketch of"):
         HOST.revert(accepted.uid, 0)
     assert not item.hide_get() and HOST.versions(accepted.uid)[1].current
+
+
+def test_a_map_that_finds_no_room_is_told() -> None:
+    item = add_mesh("Ball", *grid_sphere(12, 16))
+    for number in range(8):
+        item.data.uv_layers.new(name=f"Map {number}")
+    accepted = HOST.accept(record(read()), asset())
+    assert accepted.not_carried == ("UV map 'Map 7'",)
+    assert [layer.name for layer in item.data.uv_layers] == ["SketchBridge", *(f"Map {number}" for number in range(7))]
