@@ -65,8 +65,9 @@ def stop(session: Session, job: str, how: Literal["finish", "discard"]) -> None:
 def steer(session: Session, job: str, prompt: str) -> None:
     """Change the prompt of a run under way."""
     check_prompt(prompt, session.welcome)
-    _wish(session, job, "steer").wish = "steer"
-    session.ports.server.steer(job, Steer(prompt=prompt.strip()))
+    row = _wish(session, job, "steer")
+    row.wish, row.asked_prompt = "steer", prompt.strip()
+    session.ports.server.steer(job, Steer(prompt=row.asked_prompt))
 
 
 def retry(session: Session, job: str) -> None:

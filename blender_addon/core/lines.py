@@ -89,8 +89,11 @@ def _title(row: Row) -> str:
     prompt = (row.state.prompt if row.state else "") or (row.record.prompt if row.record else "")
     if not prompt:
         return name
-    short = prompt if len(prompt) <= PROMPT_CHARACTERS else f"{prompt[: PROMPT_CHARACTERS - 1].rstrip()}…"
-    return say(words.TITLE, name=name, prompt=short)
+    return say(words.TITLE, name=name, prompt=_short(prompt))
+
+
+def _short(prompt: str) -> str:
+    return prompt if len(prompt) <= PROMPT_CHARACTERS else f"{prompt[: PROMPT_CHARACTERS - 1].rstrip()}…"
 
 
 def _text(session: Session, row: Row) -> str:
@@ -205,12 +208,15 @@ def _detail(session: Session, row: Row, now: float) -> tuple[str, ...]:
 
 
 def _what_to_do(row: Row) -> list[str]:
+    steered = [say(words.STEERED, prompt=_short(row.asked_prompt))] if row.asked_prompt else []
     if row.phase == "done" and row.asset is not None and not row.accepted:
         return [say(words.KEEP_NOTE if row.preview else words.ACCEPT_NOTE)]
     if row.phase in ("failed", "cancelled") and row.preview:
         return [say(words.PREVIEW_STAYS)]
     if row.phase == "paused":
-        return [say(words.PAUSED_NOTE)]
+        return [*steered, say(words.PAUSED_NOTE)]
+    if steered:
+        return steered
     if row.phase in ("running", "finishing") and not row.preview and row.record is not None:
         return [say(words.NO_PREVIEW)]
     return []

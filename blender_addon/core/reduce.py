@@ -111,6 +111,8 @@ def _job(session: Session, event: JobChanged) -> None:
         _turned(session, row, old, state)
     if _fulfilled(row.wish, old, state):
         row.wish = ""
+    if row.ended or state.prompt == row.asked_prompt:
+        row.asked_prompt = ""
     if state.state == "done":
         fetch(session, state.job)
 
@@ -209,7 +211,7 @@ def _not_known(session: Session, job: str, row: Row) -> None:
 
 
 def _add_fault(row: Row, fault: Fault) -> None:
-    row.wish, row.pulling = "", False
+    row.wish, row.asked_prompt, row.pulling = "", "", False
     if fault not in row.faults:
         row.faults.append(fault)
         del row.faults[:-FAULTS]

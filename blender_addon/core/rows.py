@@ -34,7 +34,8 @@ class Row:
     `preview`: its preview object is in the scene and wants to be fed. `here`: it belongs to the open file. `object_name`: what it was
     accepted into. `faults`: what went wrong since its state last changed. `wish`: the verb asked of the server and not yet carried out.
     `adopting`: of an older token, and the server has not spoken of it yet. `unknown`: the server said that it does not know the job.
-    `held`: the client keeps hearing of it, over lost links too. `sending`: the client has its arrays until the server has them.
+    `asked_prompt`: steered to, and not yet what the run follows. `held`: the client keeps hearing of it, over lost links too. `sending`:
+    the client has its arrays until the server has them.
     """
 
     record: JobRecord | None = None
@@ -51,6 +52,7 @@ class Row:
     here: bool = False
     object_name: str = ""
     wish: str = ""
+    asked_prompt: str = ""
     adopting: bool = False
     pulling: bool = False
     unknown: bool = False

@@ -69,6 +69,7 @@ PANEL = {
     "Select a mesh, a curve or strokes": "Ein Mesh, eine Kurve oder Striche wählen",
     "{count:,} triangles": "{count:,} Dreiecke",
     "strokes": "Striche",
+    "What it should become": "Was es werden soll",
     "1 stroke object": "1 Strichobjekt",
     "{count} stroke objects": "{count} Strichobjekte",
     "{count} objects": "{count} Objekte",
@@ -92,7 +93,8 @@ PANEL = {
     "Objects": "Objekte",
     "Colors": "Farben",
     "Patterns": "Muster",
-    "This model takes any words. Examples:": "Dieses Modell nimmt alle Wörter. Beispiele:",
+    "This model takes any words": "Dieses Modell nimmt alle Wörter",
+    "Examples": "Beispiele",
     "For example: {prompts}": "Zum Beispiel: {prompts}",
     "Connect to see the words it knows": "Verbinden, um bekannte Wörter zu sehen",
     # Keep

@@ -152,6 +152,7 @@ WORDS = {
         "Er hat keine Vorschau in der Szene. Vorschau zeigen drücken, um zuzusehen."
     ),
     "The preview stays until you press Remove.": "Die Vorschau bleibt, bis der Auftrag entfernt wird.",
+    "It goes on as '{prompt}'.": "Es geht als '{prompt}' weiter.",
     "Press Resume to go on, or change the prompt first.": "Fortsetzen drücken, oder zuerst den Text ändern.",
     "Press Accept to keep it, or Remove. The preview stays until then.": "Annehmen oder Entfernen drücken. Bis dahin bleibt die Vorschau.",
     "Press Accept to keep it, or Remove.": "Annehmen oder Entfernen drücken.",

@@ -30,7 +30,7 @@ class SKETCHBRIDGE_MT_insert_word(bpy.types.Menu):
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row(align=True)
-    row.prop(active_settings(context), "prompt", text="", icon="OUTLINER_OB_FONT")
+    row.prop(active_settings(context), "prompt", text="", icon="OUTLINER_OB_FONT", placeholder=say("What it should become"))
     row.menu("SKETCHBRIDGE_MT_insert_word", text="", icon="ADD")
     example = shown.now.example
     text = say("For example: {prompts}").format(prompts=example) if example else say("Connect to see the words it knows")
@@ -49,10 +49,13 @@ def draw_words(layout: bpy.types.UILayout, prior: str) -> None:
             column.label(text=title)
             for word in words[:WORDS_SHOWN]:
                 column.operator("sketchbridge.insert_word", text=word, translate=False).word = word
+    column = columns.column()
     if not (info.nouns or info.colours or info.patterns):
-        layout.label(text="This model takes any words. Examples:")
+        column.label(text="This model takes any words")
+    if info.example_prompts:
+        column.label(text="Examples")
     for prompt in info.example_prompts:
-        entry = layout.operator("sketchbridge.insert_word", text=prompt, translate=False)
+        entry = column.operator("sketchbridge.insert_word", text=prompt, translate=False)
         entry.word, entry.replace = prompt, True
 
 

@@ -45,7 +45,8 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_way_out(layout: bpy.types.UILayout) -> None:
     """Why nothing can be run yet, and the buttons that change it."""
     trouble = shown.now.link in (Link.LOST, Link.REFUSED) and shown.now.server
-    lines(layout, shown.now.server[:2] if trouble else (shown.ServerLine(shown.now.headline[0], say(shown.now.headline[1])),))
+    icon, text = shown.now.headline if shown.now.link in LIVE or shown.now.local != "off" else ("UNLINKED", "Not connected")
+    lines(layout, shown.now.server[:2] if trouble else (shown.ServerLine(icon, say(text)),))
     if shown.now.link in LIVE or shown.now.local == "starting":
         return
     row = layout.row(align=True)

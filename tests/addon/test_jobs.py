@@ -163,3 +163,12 @@ def test_jobs_do_not_mix(world):
     assert world.row(one).state.state == "paused" and world.row(two).state.state == "running"
     titles = [line.title for line in job_lines(world.session, world.clock.now())]
     assert titles == ["Stem: a blue mug", "Stem: a red flower"]
+
+
+def test_a_prompt_that_waits_for_the_run_is_told(world):
+    job = world.submit()
+    jobs.steer(world.session, job, " a blue flower ")
+    assert "It goes on as 'a blue flower'." in job_lines(world.session, 0.0)[0].detail
+    world.tick()
+    assert world.row(job).state.prompt == "a blue flower"
+    assert not world.row(job).asked_prompt and "goes on" not in " ".join(job_lines(world.session, 0.0)[0].detail)
