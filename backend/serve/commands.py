@@ -107,7 +107,7 @@ class Commands:
                 job.wanted = body.how
             self._dispatch.stop(job)
             self._table.change(job, job.state, "Cancels." if job.wanted == "discard" else "Stops and writes what it has.")
-        elif body.how == "finish" and job.held_step >= 0:
+        elif body.how == "finish" and self._dispatch.has_checkpoint(job):
             job.wanted = "finish"
             self._table.put_first(job, "Waits for a worker to write what it has.")
         else:

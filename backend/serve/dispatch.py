@@ -108,6 +108,10 @@ class Dispatch:
             seq, command = job.steers[-1]
             worker.order(Turn(seq=seq, command=command))
 
+    def has_checkpoint(self, job: StoredJob) -> bool:
+        """Whether a run of the job can be taken up again; a worker's word of its last checkpoint may have been lost with the server."""
+        return job.held_step >= 0 or (self._table.store.job_folder(job.id) / CHECKPOINT_FILE).exists()
+
     def tick(self, now: float) -> None:
         """Lost workers, cancels that were not obeyed, and the size of previews that is wanted."""
         for job_id, until in tuple(self._cancel_until.items()):
@@ -134,7 +138,7 @@ class Dispatch:
             self._table.change(job, "failed", sentence, fault)
             return
         folder = self._table.store.job_folder(job.id)
-        resume = job.held_step >= 0 or (folder / CHECKPOINT_FILE).exists()
+        resume = self.has_checkpoint(job)
         job.attempt += 1
         job.phase = ""
         vertices = self._clients.wanted_vertices(job.id)

@@ -1,5 +1,6 @@
 """The server goes away, gently and not: every job is there again, and goes on."""
 
+import json
 import secrets
 import shutil
 import signal
@@ -7,6 +8,7 @@ import time
 
 import pytest
 
+from backend.serve.orders import CHECKPOINT_FILE
 from protocol.job import Steer
 from protocol.messages import Attach, Bye, Cancel, JobState, ListJobs, Pause, Resume, SteerJob
 from tests.serve.peer import PATIENCE_S, submission, triangle
@@ -112,6 +114,21 @@ def test_cancels_and_pauses_under_way_are_not_forgotten(start, connect):
     again = connect(start(), token=peer.token)
     states = {state.job: state.state for state in again.ask(ListJobs()).body.jobs}
     assert states == {cancelled: "cancelled", paused: "paused"}
+
+
+def test_a_checkpoint_that_the_server_never_heard_of_is_finished_not_thrown_away(start, connect):
+    server = start()
+    peer = connect(server)
+    before = peer.submit(steps=100_000)
+    job = peer.submit(steps=100_000)
+    peer.command(Pause(), job)
+    folder = server.data / "jobs" / job
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CHECKPOINT_FILE).write_text('{"step": 70, "journal": []}')  # as a worker leaves it whose server was killed
+    peer.command(Cancel(how="finish"), job)
+    peer.command(Cancel(), before)
+    assert peer.wait_state(job, "done", "cancelled").state == "done"
+    assert json.loads(peer.pull(job, "report.json"))["steps"] >= 70
 
 
 def test_a_prior_that_is_offered_no_longer(start, connect, tmp_path):
