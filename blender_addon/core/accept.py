@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from protocol.errors import UserError
@@ -46,7 +47,7 @@ def accept(session: Session, job: str) -> Accepted:
     if reason:
         raise UserError(reason)
     row = session.rows[job]
-    record = row.record or _stand_in(job, row)
+    record = _as_steered(row.record, row) if row.record is not None else _stand_in(job, row)
     if row.asset is None:
         raise UserError(say(words.WHY["no_result"]))
     accepted = session.ports.versions.accept(record, row.asset)
@@ -69,6 +70,11 @@ def revert(session: Session, uid: str, index: int) -> None:
     if not 0 <= index < len(session.ports.versions.versions(uid)):
         raise UserError(say(words.NO_VERSION), say(words.NO_VERSION_HINT))
     session.ports.versions.revert(uid, index)
+
+
+def _as_steered(record: JobRecord, row: Row) -> JobRecord:
+    """The record with the prompt that the run followed last."""
+    return replace(record, prompt=row.state.prompt) if row.state is not None and row.state.prompt else record
 
 
 def _stand_in(job: str, row: Row) -> JobRecord:

@@ -87,8 +87,8 @@ def _line(session: Session, job: str, row: Row, now: float) -> JobLine:
 def _title(row: Row) -> str:
     name = row.name or say(words.UNTITLED)
     prompt = (row.state.prompt if row.state else "") or (row.record.prompt if row.record else "")
-    if not prompt:
-        return name
+    if prompt in ("", name):
+        return _short(name)
     return say(words.TITLE, name=name, prompt=_short(prompt))
 
 
@@ -197,7 +197,7 @@ def _detail(session: Session, row: Row, now: float) -> tuple[str, ...]:
     found = [*_what_to_do(row), *_where(session, row)]
     state = row.state
     if state is not None:
-        found += [say(words.ATTEMPT, attempt=state.attempt)] if state.attempt > 1 else []
+        found += [say(words.ATTEMPT, attempt=state.attempt)] if state.attempt > 1 and not row.ended else []
         quiet = now - row.heard_at
         if quiet > SILENT_S and not row.ended and (not session.ready or state.state in ("preparing", "running", "finishing")):
             found.append(say(words.LAST_HEARD, age=age(quiet)))

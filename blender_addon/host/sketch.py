@@ -33,14 +33,17 @@ class BlenderSketchReader:
             return _read_texture(chosen) if mode == "texture" else _read_sketch(chosen, keep_group)
 
     def at_cursor(self, name: str, size: float) -> Sketch:
-        """No arrays, only a place: the domain's floor (z = -0.8) on the 3D cursor and turned like it, its longest side `size` units."""
+        """No arrays, only a place: the domain's floor (z = -0.8) on the 3D cursor, its longest side `size` units.
+
+        It stands upright in the world: placing the cursor by mouse turns it towards the view, and nobody means that.
+        """
         if not (np.isfinite(size) and size > 0):
             raise UserError(f"The size is {size}; it must be above zero.", "Set Size to the length that the asset shall have.")
-        factor = size / LONGEST_SIDE
         stand = np.eye(4)
-        stand[:3, :3] *= factor
-        stand[2, 3] = size / 2
-        return Sketch(name=name, arrays={}, to_world=flat(matrix_from(bpy.context.scene.cursor.matrix) @ stand))
+        stand[:3, :3] *= size / LONGEST_SIDE
+        stand[:3, 3] = bpy.context.scene.cursor.location
+        stand[2, 3] += size / 2
+        return Sketch(name=name, arrays={}, to_world=flat(stand))
 
 
 def _selection() -> list[bpy.types.Object]:

@@ -8,8 +8,8 @@ from protocol.job import decode_job
 
 from .. import runtime
 from ..core.accept import accept, revert
+from ..core.rows import Row
 from ..host.identity import find
-from ..ports import JobRecord
 from .reporting import UNDOABLE, UNDOABLE_IN_PANEL, JobOperator, refuse, reporting
 
 
@@ -23,7 +23,7 @@ class SKETCHBRIDGE_OT_accept(JobOperator, bpy.types.Operator):
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         accepted = accept(runtime.session(), self.job)
-        hand_down(runtime.session().rows[self.job].record, find(accepted.uid))
+        hand_down(runtime.session().rows[self.job], find(accepted.uid))
         if accepted.not_carried:
             self.report({"WARNING"}, say("Not carried over: {names}").format(names=", ".join(accepted.not_carried)))
         for note in accepted.notes:
@@ -31,10 +31,12 @@ class SKETCHBRIDGE_OT_accept(JobOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def hand_down(record: JobRecord | None, item: bpy.types.Object) -> None:
-    """An object that a run made starts with the settings of that run, so that it can be refined further."""
-    if record is not None and not item.sketchbridge.prompt:
-        item.sketchbridge.take(decode_job(record.settings))
+def hand_down(row: Row, item: bpy.types.Object) -> None:
+    """An object that a run made starts with the settings of that run, as it was steered, so that it can be refined further."""
+    if row.record is not None and not item.sketchbridge.prompt:
+        item.sketchbridge.take(decode_job(row.record.settings))
+        if row.state is not None and row.state.prompt:
+            item.sketchbridge.prompt = row.state.prompt
 
 
 class VersionOperator:

@@ -197,11 +197,11 @@ def test_a_duplicate_gets_its_own_uid() -> None:
 
 def test_at_the_cursor() -> None:
     cursor = bpy.context.scene.cursor
-    cursor.location, cursor.rotation_euler = (1, 2, 3), (0, 0, math.pi / 2)
+    cursor.location, cursor.rotation_euler = (1, 2, 3), (math.pi / 2, 0, 0.5)  # as a click in the front view turns it
     found = BlenderSketchReader().at_cursor("Vase", 2.0)
     assert found.arrays == {} and found.sources == () and found.target == ""
     corners = placed(found, np.array([[-0.8, -0.8, -0.8], [0.8, 0.8, 0.8]]))
-    assert corners[0] == pytest.approx((2, 1, 3), abs=1e-5) and corners[1] == pytest.approx((0, 3, 5), abs=1e-5)
+    assert corners[0] == pytest.approx((0, 1, 3), abs=1e-5) and corners[1] == pytest.approx((2, 3, 5), abs=1e-5)
     with pytest.raises(UserError, match="size"):
         BlenderSketchReader().at_cursor("Vase", 0.0)
 

@@ -121,6 +121,21 @@ def test_watch_pause_steer_resume_accept(addon, ready):
     from blender_addon.ui import shown
 
     assert [version.current for version in shown.now.versions] == [False, True]
+    assert shown.now.versions[1].prompt == "a blue mug"
+
+
+def test_a_new_object_starts_with_the_prompt_that_the_run_followed(addon, ready):
+    from blender_addon.ui import shown
+
+    bpy.context.object.sketchbridge.mode = "prompt"
+    job = submit()
+    ready.run(job, 10)
+    ticks(addon)
+    assert shown.now.jobs[0].title == "a red mug"
+    press("steer", job=job, prompt="a green mug")
+    finished(addon, ready, job)
+    press("accept", job=job)
+    assert bpy.context.object.name != "Cube" and bpy.context.object.sketchbridge.prompt == "a green mug"
 
 
 def test_undo_walk(addon, ready):
