@@ -15,11 +15,14 @@ class Tutorial:
     folder: Path
     title: str
     introduction: str
+    end: str = ""
     steps: list[tuple[str, Path]] = field(default_factory=list)
+    taken: int = 0
 
     def step(self, caption: str, name: str, changed: float = CHANGED) -> None:
         """Takes and checks a picture of what was just done; it enters the page where there is a caption (Markdown)."""
-        picture = self.rig.screenshot(f"{len(list(self.rig.pictures.glob('*.png'))):02d}-{name}", changed)
+        self.taken += 1
+        picture = self.rig.screenshot(f"{self.taken:02d}-{name}", changed)
         if caption:
             self.steps.append((caption, picture))
 
@@ -30,9 +33,11 @@ class Tutorial:
         pictures.mkdir(parents=True)
         parts = [f"# {self.title}", self.introduction]
         for number, (caption, picture) in enumerate(self.steps, start=1):
+            indented = caption.replace("\n", "\n   ")
             name = f"{number:02d}-{picture.stem.partition('-')[2]}.png"
             shutil.copyfile(picture, pictures / name)
-            parts.append(f"{number}. {caption}\n\n   ![{picture.stem.partition('-')[2].replace('-', ' ')}](pictures/tutorial/{name})")
+            parts.append(f"{number}. {indented}\n\n   ![{picture.stem.partition('-')[2].replace('-', ' ')}](pictures/tutorial/{name})")
+        parts += [self.end] if self.end else []
         page = self.folder / "tutorial.md"
         page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         return page
