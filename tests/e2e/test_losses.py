@@ -104,6 +104,7 @@ def killed_at(server, steps):
     return disturb
 
 
+@pytest.mark.long
 def test_a_worker_killed_changes_nothing(server, undisturbed):
     disturbed, last = run(server, small_job(), killed_at(server, [7]))
     assert last.attempt == 2
@@ -118,6 +119,7 @@ def test_a_worker_killed_at_three_random_moments_changes_nothing(server, undistu
     assert same(disturbed, undisturbed)
 
 
+@pytest.mark.long
 def test_a_broker_killed_and_started_again_changes_nothing(server, undisturbed):
     def disturb(watcher):
         watcher.until(lambda state: state.step >= 7, 120, "a checkpoint")
