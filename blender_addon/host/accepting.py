@@ -20,7 +20,7 @@ from .identity import Reading, editable, find, recall, uid_of, users_of
 from .kept import kept_movement, warning
 from .material import build_material, unedited
 from .modifiers import baked
-from .placement import add_object, collection_for, make_active, object_matrix
+from .placement import add_object, collection_for, make_active, object_matrix, standing
 from .preview import release_sources
 from .sketch import why_not_in_place
 from .switching import enter, leave, opened, show_sources, show_version
@@ -80,6 +80,8 @@ def _receiver(record: JobRecord, sources: list[bpy.types.Object]) -> tuple[bpy.t
 def _shape(record: JobRecord, asset: Asset, item: bpy.types.Object | None, sources: list[bpy.types.Object], notes: list[str]) -> Accepted:
     result = check_shape_result(asset)
     to_world = _usable(matrix_from(record.to_world))
+    if not record.sources:
+        to_world = standing(to_world, result.vertices)
     heir = item if item is not None and not _made_of_sources(item) else _only_mesh(sources)
     reading = recall(sources[0], record.to_world) if sources else None
     frame = _frame(record, item, reading)

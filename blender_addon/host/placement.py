@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .domain import matrix_from, moved
+from .domain import LONGEST_SIDE, matrix_from, moved
 
 FAR = 10.0
 """An origin farther from the shape than so many of its diagonals would cost precision and is not taken over."""
@@ -27,6 +27,15 @@ def object_matrix(to_world: np.ndarray, vertices: np.ndarray, source: bpy.types.
         if np.linalg.norm(origin - foot) <= FAR * diagonal:
             matrix[:3, 3] = origin
     return matrix_from(Matrix(matrix.tolist()))
+
+
+def standing(to_world: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """`to_world` moved so that the shape stands on the middle of the domain's floor (the 3D cursor), wherever in it the shape grew."""
+    low, high = vertices.min(axis=0).astype(np.float64), vertices.max(axis=0).astype(np.float64)
+    foot = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    moved_to = to_world.copy()
+    moved_to[:3, 3] += to_world[:3, :3] @ (np.array([0.0, 0.0, -LONGEST_SIDE / 2]) - foot)
+    return moved_to
 
 
 def add_object(name: str, mesh: bpy.types.Mesh, matrix: np.ndarray, source: bpy.types.Object | None) -> bpy.types.Object:

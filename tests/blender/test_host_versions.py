@@ -291,6 +291,16 @@ def test_an_asset_at_the_cursor() -> None:
     assert world(item)[:, 2].min() == pytest.approx(3, abs=1e-4)
 
 
+def test_an_asset_from_words_stands_on_the_cursor_wherever_it_grew() -> None:
+    vertices, faces = grid_sphere(12, 16, 0.3)
+    bpy.context.scene.cursor.location = (1, 2, 3)
+    job = record(BlenderSketchReader().at_cursor("Vase", 3.2), "prompt")
+    item = bpy.data.objects[HOST.accept(job, asset(vertices + np.float32([0.2, 0.1, 0.4]), faces)).object_name]
+    assert item.location[:] == pytest.approx((1, 2, 3), abs=1e-5)
+    low, high = world(item).min(axis=0), world(item).max(axis=0)
+    assert [*((low + high)[:2] / 2), low[2]] == pytest.approx((1, 2, 3), abs=1e-4)
+
+
 def test_kept_parts_that_moved_are_told() -> None:
     item = add_mesh("Ball", *grid_sphere(20, 24))
     upper = [vertex.index for vertex in item.data.vertices if vertex.co.z > 0]

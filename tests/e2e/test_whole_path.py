@@ -132,7 +132,7 @@ def test_an_asset_from_words_stands_at_the_cursor(server, artist):
     artist.press("sketchbridge.accept", job=job)
     (name,) = artist.do("select_only_result", job=job)["objects"]
     low, high = extent(artist.do("facts", name=name))
-    assert np.abs((low + high)[:2] / 2 - [5.0, 6.0]).max() < 0.25 and low[2] > 6.7
+    assert np.abs([*((low + high)[:2] / 2), low[2]] - np.array([5.0, 6.0, 7.0])).max() < 1e-5, (low, high)
     assert 0.05 < (high - low).max() < 0.7
 
 
