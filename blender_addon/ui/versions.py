@@ -32,9 +32,11 @@ def draw_version(row: bpy.types.UILayout, index: int, version: Version) -> None:
     marked = say("{name} (check the kept part)").format(name=name) if version.warning else name
     icon, beside = ("RADIOBUT_ON", PIN_WIDTH) if version.current else ("RADIOBUT_OFF", PIN_WIDTH + REVERT_WIDTH)
     paragraph(row.column(align=True), marked, icon, less=beside)
+    buttons = row.row(align=True)
+    buttons.alignment = "RIGHT"
     if not version.current:
-        row.operator("sketchbridge.revert", text="Revert").index = index
-    pinned = row.operator("sketchbridge.pin_version", text="", icon="PINNED" if version.pinned else "UNPINNED")
+        buttons.operator("sketchbridge.revert", text="Revert").index = index
+    pinned = buttons.operator("sketchbridge.pin_version", text="", icon="PINNED" if version.pinned else "UNPINNED")
     pinned.index = index
 
 

@@ -33,10 +33,12 @@ class Tutorial:
         pictures.mkdir(parents=True)
         parts = [f"# {self.title}", self.introduction]
         for number, (caption, picture) in enumerate(self.steps, start=1):
-            indented = caption.replace("\n", "\n   ")
+            mark = f"{number}. "
+            indent = "\n" + " " * len(mark)
             name = f"{number:02d}-{picture.stem.partition('-')[2]}.png"
             shutil.copyfile(picture, pictures / name)
-            parts.append(f"{number}. {indented}\n\n   ![{picture.stem.partition('-')[2].replace('-', ' ')}](pictures/tutorial/{name})")
+            picture_line = f"![{picture.stem.partition('-')[2].replace('-', ' ')}](pictures/tutorial/{name})"
+            parts.append(mark + caption.replace("\n", indent) + "\n" + indent + picture_line)
         parts += [self.end] if self.end else []
         page = self.folder / "tutorial.md"
         page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
