@@ -28,11 +28,14 @@ def wait_for(what: Callable[[], Any], deadline_s: float, why: str) -> Any:
 
 
 class Server:
-    """`sketchbridge serve` in its own folder. `address` is known once it is up."""
+    """`sketchbridge serve` in its own folder. `address` is known once it is up.
 
-    def __init__(self, folder: Path, port: int = 0, threads: int = 2) -> None:
+    On one thread, where a run repeats bit for bit and leaves a core to Blender.
+    """
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder, self.port = folder, port
-        self.environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HOME": str(folder / "home")}
+        self.environment = os.environ | {"OMP_NUM_THREADS": "1", "HOME": str(folder / "home")}
         self.start()
 
     def start(self) -> None:

@@ -79,17 +79,10 @@ def same(one, other):
     return all(np.array_equal(one[name], other[name]) for name in ARRAYS)
 
 
-@pytest.fixture
-def server(tmp_path):
-    """On one thread, where a run repeats bit for bit; with more, sums are taken in an order that is not always the same."""
-    with Server(tmp_path / "server", threads=1) as server:
-        yield server
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The arrays of a run that nobody disturbed."""
-    with Server(tmp_path_factory.mktemp("undisturbed"), threads=1) as server:
+    with Server(tmp_path_factory.mktemp("undisturbed")) as server:
         return run(server, small_job())[0]
 
 
