@@ -1,6 +1,7 @@
 """Blender windows and a server for the tests of this folder. `--tutorial FOLDER` says where the tutorial is written."""
 
 import json
+import os
 import select
 import shutil
 import subprocess
@@ -89,7 +90,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         folder / "data",
     ]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=folder)
+        # One thread: the window is drawn by the processor too, and threads that wait for each other starve it.
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=folder, env=environment)
     try:
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], 60)[0], (folder / "log").read_text()
