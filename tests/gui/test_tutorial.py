@@ -22,6 +22,7 @@ SMALL = 0.001
 """Share of the pixels that changes where only the sidebar says something new."""
 
 
+@pytest.mark.timeout(2400)
 def test_the_whole_way_by_mouse_and_keyboard(window: Rig, server: str, request: pytest.FixtureRequest) -> None:
     folder = Path(request.config.rootpath, request.config.getoption("--tutorial"))
     page = Tutorial(window, folder, TITLE, INTRODUCTION, END)
