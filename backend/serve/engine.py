@@ -49,7 +49,8 @@ class Engine:
         """The device in words."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+        count = torch.get_num_threads()
+        return f"{platform.machine()} CPU, {count} thread{'s' if count > 1 else ''}"
 
     def memory(self) -> tuple[int, int]:
         """Free and total bytes of the device, 0 unknown."""

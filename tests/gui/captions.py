@@ -6,7 +6,7 @@ INTRODUCTION = """You draw a few strokes, say what they are, and watch them grow
 them. This page goes that way once; it takes a few minutes, on an ordinary computer without a graphics card too.
 
 Before you begin: install the extension's zip (*Edit > Preferences > Get Extensions > Install from Disk*). A server does the heavy work, on
-this machine or another; `sketchbridge serve` starts one here, and so does *Start Server* in the panel."""
+this machine; `sketchbridge serve` starts one, and so does *Start Server* in the panel."""
 
 END = """---
 
