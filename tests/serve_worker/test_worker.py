@@ -34,7 +34,7 @@ def test_a_job_runs_to_its_end(shared, job, ball, tmp_path):
     assert not (tmp_path / "checkpoint.pt").exists() and not list(tmp_path.glob("**/.*"))
 
     moved = [word.body for word in shared.all(Moved, "a" * 32)]
-    assert [body.phase for body in moved][:2] == ["load", "start"]
+    assert moved[0].phase in ("load", "start")  # a newer word replaces one that still waits
     assert {"shape", "bridge", "export"} <= {body.phase for body in moved}
     assert all(0 <= body.fraction < 1 for body in moved)
     assert moved[-1].step == 16 and any(body.losses for body in moved)
