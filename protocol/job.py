@@ -13,6 +13,9 @@ Mode = Literal["sketch", "prompt", "texture", "image", "illusion"]
 Ramp = tuple[float, float]
 """(value at the first step, value at the last step) of a stage; linear between."""
 
+Setting = float | int | bool | str | tuple[float | int, ...]
+"""Of a method; a tuple is a schedule literal [from step, value, value, to step]."""
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
@@ -38,13 +41,14 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     Rates: `geometry_rate_h` in grid cells per step, `colour_rate` a factor on the colour field's own rates. Weights
     (`anchor`, `regularisers`) are relative: RMS of the regulariser's gradient over RMS of the distillation's.
     `bank` > 0 caches that many viewpoints (frozen geometry only); 0 draws new cameras at every step.
+    `clamp` bounds every element of the gradient (Debiased-SDS), empty for no bound; `image_loss` weighs a loss on pictures (HiFA).
     """
 
     name: str
     optimise: Literal["colour", "geometry", "both"] = "colour"
     steps: Annotated[int, msgspec.Meta(ge=0)] = 100
     method: str = "sds"
-    parameters: dict[str, float | int | bool | str] = {}
+    parameters: dict[str, Setting] = {}
     timesteps: Timesteps = Timesteps()
     views: Positive = 4
     supersample: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
@@ -54,6 +58,8 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     geometry_rate_h: Ramp = (0.02, 0.01)
     colour_rate: Ramp = (1.0, 1.0)
     anchor: Ramp = (1.0, 1.0)
+    clamp: Ramp | None = None
+    image_loss: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 0.0
     regularisers: dict[str, Ramp] = {}
 
 
@@ -72,6 +78,9 @@ class RefineJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     `stages` empty means those of `preset`. `method` replaces the gradient of the preset's stages; empty keeps them.
     `slack` widens what the shape may do, in local stroke radii. `grid` 0 chooses the resolution from the thinnest stroke.
     `steps` scales every stage of the preset to that total; -1 keeps the preset's own numbers.
+    `source_prompt`: what the given thing is as it stands, for the methods that go from one text to another; empty: the prompt with `domain`
+    ("painting"), or with the prior's own words for flaws. `debias`: a masked language model (folder or hub id) that takes words which
+    contradict a view out of its prompt.
     `placement`, row-major 4x4, maps the sketch's own coordinates into the domain; empty: longest side to 1.6, centred.
     """
 
@@ -81,7 +90,10 @@ class RefineJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     keep: str = ""
     preset: str = "default"
     method: str = ""
-    parameters: dict[str, float | int | bool | str] = {}
+    parameters: dict[str, Setting] = {}
+    source_prompt: str = ""
+    domain: str = ""
+    debias: str = ""
     stages: tuple[Stage, ...] = ()
     steps: Annotated[int, msgspec.Meta(ge=-1)] = -1
     prior: str = "starter"

@@ -60,7 +60,7 @@ def _fields(to: Any, path: str) -> list[str]:
             info = msgspec.inspect.type_info(to)
             fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
             to = next((_struct_in(field.type) for field in fields if field.encode_name == part), to)
-    return list(getattr(to, "__struct_fields__", ()))
+    return list(getattr(to, "__struct_encode_fields__", ()))
 
 
 def _struct_in(info: Any) -> Any:

@@ -1,19 +1,19 @@
 """The Bridge gradient: from a textual description of where the picture is, toward the prompt (arXiv 2406.09417)."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 from torch import Tensor
 
-from backend.distill.contract import Distilled, Draw, MethodState, Pose, Role, add_noise, broadcast
-from backend.distill.guidance import predict_each
+from backend.distill.contract import BaseMethod, Distilled, Draw, MethodState, Pose, Role, add_noise, broadcast, rms
+from backend.distill.guidance import predict
 from backend.distill.parameters import BridgeParameters
 from backend.distill.weightings import weights
 from backend.priors.contract import Condition, Prior
 
 
-class Bridge:
+class Bridge(BaseMethod):
     """G = w(t) k (eps(x_t; target) - eps(x_t; source)), with fresh noise in x_t, no noise term and no further guidance.
 
     The second stage after SDS. For editing a given picture there is no first stage: the source text is then the target's with a
@@ -24,9 +24,7 @@ class Bridge:
     title: ClassVar[str] = "Bridge (source text to target text)"
     source: ClassVar[str] = "Rethinking Score Distillation as a Bridge Between Image Distributions, arXiv 2406.09417, Eq. 5"
     parameters: ClassVar[type[msgspec.Struct]] = BridgeParameters
-    reduction: ClassVar[Literal["sum", "mean"]] = "sum"
     first_stage: ClassVar[str] = "sds"
-    uses_guidance: ClassVar[bool] = False
 
     def roles(self, parameters: BridgeParameters) -> tuple[Role, ...]:
         return ("source", "target")
@@ -50,7 +48,7 @@ class Bridge:
     ) -> Distilled:
         z = latents.detach()
         x_t = add_noise(prior, z, t, draws["noise"])
-        source, target = predict_each(prior, x_t, t, [conditions["source"], conditions["target"]])
-        residual = target - source  # arXiv 2406.09417, Eq. 5, which is a gradient; its Eq. 4 is a displacement, of the other sign
+        said = predict(prior, x_t, t, conditions, self.roles(parameters))
+        residual = said["target"] - said["source"]  # arXiv 2406.09417, Eq. 5; its Eq. 4 is a displacement, of the other sign
         gradient = broadcast(parameters.k * weights(parameters.weighting, prior, t), z) * residual
-        return Distilled(gradient, {"residual_rms": residual.square().mean().sqrt(), "gradient_rms": gradient.square().mean().sqrt()})
+        return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient)})

@@ -4,25 +4,37 @@ Sign (gradients.md 1.6): G is (prediction toward the target) minus (prediction o
 theta <- theta - lr (dz/dtheta)^T G. Guidance (1.3): eps_u + g (eps_y - eps_u), everywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
+import torch
 from torch import Tensor
 
 from backend.priors.contract import Condition, Prior
 
-Role = Literal["target", "null", "source", "negative"]
-"""What a text condition stands for: the artist's prompt, the empty prompt, a description of where we are, what to avoid."""
+Role = Literal["target", "null", "source", "negative", "critic", "away"]
+"""What a text condition stands for.
+
+target: the artist's prompt. null: the empty prompt. source: a description of where we are. negative: what to avoid. critic: the prompt
+without view words, for a critic that knows the camera. away: two rows per view, (n1, n2) of the first view, then of the second, ...:
+the views that Perp-Neg turns away from; the target is then the mixture that belongs to it.
+"""
 
 
 class Draw(NamedTuple):
-    """One random tensor a method needs. The caller makes it, from a generator of this name, so methods stay pure and runs replay."""
+    """One random tensor a method needs. The caller makes it, from a generator of this name, so methods stay pure and runs replay.
+
+    `of` "object": one noise for the whole run, fixed to the object and seen from the step's views, white in each of them. From step to
+    step it drifts, eb <- sqrt(1 - drift) eb + sqrt(drift) N(0, I).
+    """
 
     name: str
     kind: Literal["normal", "uniform"] = "normal"
     shape: Literal["latent", "view"] = "latent"  # [B,C,H,W] like the latents, or [B]
+    of: Literal["step", "object"] = "step"
+    drift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,16 +49,15 @@ class Pose:
 class Critic(Protocol):
     """The learned score of the current renders (VSD, ESD, weighted JSD). The all-zero pose means "no camera"."""
 
-    def predict(self, z_t: Tensor, t: Tensor, condition: Condition, pose: Pose | None) -> Tensor:
-        """eps_q [B,C,H,W], no graph."""
+    rows: int
+    """Denoiser rows of all `predict` calls so far, a host integer; training is not in it."""
+
+    def predict(self, z_t: Tensor, t: Tensor, condition: Condition, poses: Sequence[Pose | None]) -> list[Tensor]:
+        """eps_q [B,C,H,W] for each of the poses (None: no camera), no graph, from one call of len(poses) * B rows."""
         ...
 
-    def train_step(self, latents: Tensor, condition: Condition, pose: Pose | None) -> Mapping[str, Tensor]:
-        """One optimiser step on detached latents with the critic's own generator; returns losses as device scalars."""
-        ...
-
-    def rows(self) -> int:
-        """Denoiser rows per latent of one `predict` call."""
+    def train_step(self, latents: Tensor, condition: Condition, pose: Pose | None, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """One optimiser step on detached latents, with numbers from a host generator of its own; losses as device scalars by name."""
         ...
 
     def state(self) -> dict[str, Any]: ...
@@ -61,15 +72,19 @@ class MethodState:
     step: int = 0  # within the stage
     steps: int = 1  # of the stage
     critic: Critic | None = None
-    reference: Tensor | None = None  # [B,C,H,W] frozen latents (DDS, editing)
-    noise: Tensor | None = None  # [B,C,H,W] the object's own noise (CFD)
+    reference: Tensor | None = None  # [B,C,H,W] latents of what was given, from the same views (DDS)
+    away_weights: Tensor | None = None  # [B,2] Perp-Neg weights of the "away" condition's rows
 
 
 class Distilled(NamedTuple):
-    """`gradient` plays the role of dL/dz: [B,C,H,W], float32, no graph. Diagnostics are device scalars by name."""
+    """`gradient` plays the role of dL/dz: [B,C,H,W], float32, no graph. Diagnostics are device scalars by name.
+
+    `clean`: the clean latents that this gradient pulls toward, where it has such (x0h), for a loss on pictures.
+    """
 
     gradient: Tensor
     diagnostics: dict[str, Tensor]
+    clean: Tensor | None = None
 
 
 class Method(Protocol):
@@ -81,7 +96,9 @@ class Method(Protocol):
     parameters: ClassVar[type[msgspec.Struct]]
     reduction: ClassVar[Literal["sum", "mean"]]  # over the elements of one latent; always the mean over views
     first_stage: ClassVar[str]  # method that must have run before ("sds" for Bridge), "" for none
-    uses_guidance: ClassVar[bool]  # classifier-free guidance on null/target (Perp-Neg applies)
+    uses_guidance: ClassVar[bool]  # classifier-free guidance on null/target (Perp-Neg applies, as the setting `perp_neg`)
+    uses_reference: ClassVar[bool]  # reads `MethodState.reference`
+    gives_clean: ClassVar[bool]  # fills `Distilled.clean`, so that a loss on pictures is possible
 
     def roles(self, parameters: Any) -> tuple[Role, ...]:
         """Conditions the method reads, in the order in which it batches them."""
@@ -89,8 +106,12 @@ class Method(Protocol):
 
     def draws(self, parameters: Any) -> tuple[Draw, ...]: ...
 
+    def uses_critic(self, parameters: Any) -> bool:
+        """Whether `MethodState.critic` is read; the caller then trains it once a step, on the condition of role "critic"."""
+        ...
+
     def rows(self, parameters: Any, t: int) -> int:
-        """Denoiser rows per view at noise level t (an index); asserted by the run and by tests."""
+        """Denoiser rows per view at noise level t (an index), the critic's predictions included; asserted by the run and by tests."""
         ...
 
     def gradient(
@@ -106,6 +127,24 @@ class Method(Protocol):
     ) -> Distilled: ...
 
 
+class BaseMethod:
+    """What holds for most methods; a method states where it differs."""
+
+    reduction: ClassVar[Literal["sum", "mean"]] = "sum"
+    first_stage: ClassVar[str] = ""
+    uses_guidance: ClassVar[bool] = False
+    uses_reference: ClassVar[bool] = False
+    gives_clean: ClassVar[bool] = False
+
+    def uses_critic(self, parameters: Any) -> bool:
+        return False
+
+
+def rms(values: Tensor) -> Tensor:
+    """Root of the mean square, a device scalar: for diagnostics."""
+    return values.square().mean().sqrt()
+
+
 def broadcast(values: Tensor, like: Tensor) -> Tensor:
     """[B] coefficients as [B,1,1,1] on the device and in the dtype of `like`."""
     return values.to(device=like.device, dtype=like.dtype).view(-1, *([1] * (like.dim() - 1)))
@@ -115,6 +154,12 @@ def add_noise(prior: Prior, latents: Tensor, t: Tensor, noise: Tensor) -> Tensor
     """x_t = alpha_t z + sigma_t e, in the dtype of the latents (gradients.md 1.1)."""
     alpha, sigma = prior.coefficients(t)
     return broadcast(alpha, latents) * latents + broadcast(sigma, latents) * noise
+
+
+def kappa(prior: Prior, x_t: Tensor, latents: Tensor, t: Tensor) -> Tensor:
+    """(x_t - alpha_t z) / sigma_t: the noise that leads from z to x_t (gradients.md 1.5)."""
+    alpha, sigma = (broadcast(value, latents) for value in prior.coefficients(t))
+    return (x_t - alpha * latents) / sigma
 
 
 def latent_loss(latents: Tensor, gradient: Tensor, reduction: str) -> Tensor:

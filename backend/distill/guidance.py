@@ -1,8 +1,93 @@
-"""Classifier-free guidance and batched predictions, under the name the methods use.
+"""What the denoiser says to a method's texts: one call for all of them, classifier-free guidance and Perp-Neg on top.
 
-They live in `priors`, where the sampler needs them too. One call of 2B rows, null first; B rows when the guidance is 1.
+Guidance is convention A of gradients.md 1.3: eps_u + g (eps_y - eps_u).
 """
 
-from backend.priors.guidance import guide, guided, predict_each
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-__all__ = ["guide", "guided", "predict_each"]
+import torch
+from torch import Tensor
+
+from backend.distill.contract import Role
+from backend.distill.perp_neg import turned_away
+from backend.priors.contract import Condition, Prior
+from backend.priors.guidance import guide
+
+__all__ = ["GuidedField", "guidance_roles", "guidance_rows", "guide", "predict"]
+
+
+def guidance_roles(guidance: float, perp_neg: bool) -> tuple[Role, ...]:
+    """The texts a guided prediction needs; as many of them as it has denoiser rows, "away" counting twice."""
+    if perp_neg:
+        return ("null", "target", "away")
+    return ("target",) if guidance == 1.0 else ("null", "target")
+
+
+def guidance_rows(guidance: float, perp_neg: bool) -> int:
+    """Denoiser rows of one guided prediction, per sample."""
+    return len(guidance_roles(guidance, perp_neg)) + perp_neg
+
+
+def predict(
+    prior: Prior,
+    x_t: Tensor,  # [b,C,H,W]
+    t: Tensor,  # [b] int64 on the host
+    conditions: Mapping[str, Condition],
+    roles: Sequence[Role],
+    *,
+    away_weights: Tensor | None = None,  # [B,2]
+    which: Tensor | None = None,  # [b] int64 on the host: the views of the batch that x_t holds; None: all
+) -> dict[Role, Tensor]:
+    """Noise predictions [b,C,H,W] by role, from one denoiser call, in the order of `roles`.
+
+    With "away" among the roles the target's prediction is the one that Perp-Neg turns away from the other views, and away has none of its
+    own: every formula with e_null and e_target then holds as it is written.
+    """
+    batch = x_t.shape[0]
+    latents, levels, texts = [], [], []
+    for role in roles:
+        each = 2 if role == "away" else 1
+        condition = _of_views(conditions[role], which, batch, each)
+        latents.append(x_t.repeat_interleave(each, 0))  # per-sample order (gradients.md 3.3)
+        levels.append(t.repeat_interleave(each))
+        texts.append(condition)
+    joined = torch.cat(latents) if len(latents) > 1 else latents[0]
+    noise = prior.predict_noise(joined, torch.cat(levels), Condition.cat(texts) if len(texts) > 1 else texts[0])
+    parts = noise.split([len(latent) for latent in latents])
+    said = dict(zip(roles, parts, strict=True))
+    away = said.pop("away", None)
+    if away is not None:
+        if away_weights is None:
+            raise ValueError("Perp-Neg needs the weights of the views it turns away from")
+        weights = away_weights.to(x_t.device, non_blocking=True)
+        if which is not None:
+            weights = weights.index_select(0, which.to(x_t.device, non_blocking=True))
+        said["target"] = turned_away(said["null"], said["target"], away.unflatten(0, (batch, 2)), weights)
+    return said
+
+
+@dataclass(frozen=True)
+class GuidedField:
+    """eps_g(x, t) of the batch's views, as the solvers ask for it. At g = 1 without Perp-Neg only the target is asked."""
+
+    prior: Prior
+    conditions: Mapping[str, Condition]
+    guidance: float
+    perp_neg: bool = False
+    away_weights: Tensor | None = None
+
+    def __call__(self, x: Tensor, t: Tensor, which: Tensor | None = None) -> Tensor:
+        roles = guidance_roles(self.guidance, self.perp_neg)
+        said = predict(self.prior, x, t, self.conditions, roles, away_weights=self.away_weights, which=which)
+        return guide(said["null"], said["target"], self.guidance) if "null" in said else said["target"]
+
+
+def _of_views(condition: Condition, which: Tensor | None, batch: int, each: int) -> Condition:
+    """The condition's rows for the wanted views, `each` per view; `each` rows alone stand for every view."""
+    if len(condition) == each:
+        return condition.map(lambda value: value.repeat(batch, *([1] * (value.dim() - 1))))
+    if which is not None:
+        rows = (which[:, None] * each + torch.arange(each)).flatten()
+        condition = condition.rows(rows.to(condition.text.device, non_blocking=True))
+    return condition

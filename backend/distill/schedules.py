@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.distill.parameters import Varying
 from backend.errors import UserError
 from protocol.strict import nearest
 
@@ -56,6 +57,11 @@ def ramp_points(literal: Sequence[float]) -> tuple[Point, ...]:
     if not (isinstance(s0, int) and isinstance(s1, int)):
         raise ValueError(f"a schedule literal counts steps, which are integers, got {s0!r} and {s1!r}")
     return (Point(value=v0, step=s0), Point(value=v1, step=s1))
+
+
+def varying(value: Varying, step: int, steps: int) -> float:
+    """A setting's value at a step: itself, or what its schedule literal says."""
+    return float(value) if isinstance(value, int | float) else value_at(ramp_points(value), step, steps)
 
 
 def value_at(points: Sequence[Point], step: int, steps: int) -> float:

@@ -1,37 +1,37 @@
 """Score distillation sampling (DreamFusion, arXiv 2209.14988)."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 from torch import Tensor
 
-from backend.distill.contract import Distilled, Draw, MethodState, Pose, Role, add_noise, broadcast
-from backend.distill.guidance import guide, predict_each
+from backend.distill.contract import BaseMethod, Distilled, Draw, MethodState, Pose, Role, add_noise, broadcast, rms
+from backend.distill.guidance import GuidedField, guidance_roles, guidance_rows
 from backend.distill.parameters import SDSParameters
 from backend.distill.weightings import weights
 from backend.priors.contract import Condition, Prior
+from backend.priors.conversions import clean_from
 
 
-class SDS:
+class SDS(BaseMethod):
     """G = w(t) (eps_u + g (eps_y - eps_u) - e): descend the noise residual of a frozen model at random noise levels."""
 
     name: ClassVar[str] = "sds"
     title: ClassVar[str] = "Score distillation sampling (SDS)"
     source: ClassVar[str] = "DreamFusion, arXiv 2209.14988, Eq. 3"
     parameters: ClassVar[type[msgspec.Struct]] = SDSParameters
-    reduction: ClassVar[Literal["sum", "mean"]] = "sum"
-    first_stage: ClassVar[str] = ""
     uses_guidance: ClassVar[bool] = True
+    gives_clean: ClassVar[bool] = True
 
     def roles(self, parameters: SDSParameters) -> tuple[Role, ...]:
-        return ("target",) if parameters.guidance == 1.0 else ("null", "target")
+        return guidance_roles(parameters.guidance, parameters.perp_neg)
 
     def draws(self, parameters: SDSParameters) -> tuple[Draw, ...]:
         return (Draw("noise"),)
 
     def rows(self, parameters: SDSParameters, t: int) -> int:
-        return len(self.roles(parameters))
+        return guidance_rows(parameters.guidance, parameters.perp_neg)
 
     def gradient(
         self,
@@ -46,8 +46,9 @@ class SDS:
     ) -> Distilled:
         z, noise = latents.detach(), draws["noise"]
         x_t = add_noise(prior, z, t, noise)
-        predictions = predict_each(prior, x_t, t, [conditions[role] for role in self.roles(parameters)])
-        prediction = predictions[0] if len(predictions) == 1 else guide(predictions[0], predictions[1], parameters.guidance)
+        prediction = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)(x_t, t)
         residual = prediction - noise  # DreamFusion, Eq. 3; its mean over e is that of the score alone, its variance is smaller
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual
-        return Distilled(gradient, {"residual_rms": residual.square().mean().sqrt(), "gradient_rms": gradient.square().mean().sqrt()})
+        alpha, sigma = (broadcast(value, z) for value in prior.coefficients(t))
+        clean = clean_from(prediction, x_t, alpha, sigma)
+        return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient)}, clean)

@@ -63,6 +63,7 @@ class PriorCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     domain_words: tuple[str, ...] = ("painting",)
     sds_guidance: float = 100.0  # convention A: eps_u + g (eps_y - eps_u)
     texture_guidance: float = 50.0
+    guidance: float = 7.5  # of methods that use it as a sampler does (VSD, PFD, ...)
     bridge_k: float = 1.0
     bridge_rate_scale: float = 1.0  # learning rates of a Bridge stage relative to the SDS stage before it
     camera: CameraCard = CameraCard()

@@ -64,6 +64,7 @@ class Prior(Protocol):
     image_size_px: int  # side of the square picture that `encode` expects
     timesteps: int  # number of training noise levels; t is an index in 0..timesteps-1
     device: torch.device
+    abar_host: Tensor  # [T] float64 on the host, the cumulative products, for choosing noise levels without a read-back
     parametrisation: str  # "epsilon" | "v_prediction" | "sample"; for reports only
 
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ class CountingPrior:
         self.image_size_px = prior.image_size_px
         self.timesteps = prior.timesteps
         self.device = prior.device
+        self.abar_host = prior.abar_host
         self.parametrisation = prior.parametrisation
         self.reset()
 

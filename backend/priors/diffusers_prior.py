@@ -20,7 +20,7 @@ from backend.priors.card import PriorCard, read_card
 from backend.priors.contract import Condition
 from backend.priors.conversions import noise_from
 from backend.priors.loading import Networks, fingerprint, load_networks
-from backend.priors.solvers import Sampling
+from backend.priors.sampling import Sampling
 
 log = logging.getLogger("backend.priors")
 
@@ -65,7 +65,7 @@ class DiffusersPrior:
         scheduler = DDIMScheduler.from_config(networks.scheduler)
         self.parametrisation: str = scheduler.config.prediction_type
         self.timesteps: int = len(scheduler.alphas_cumprod)
-        abar = scheduler.alphas_cumprod.double()
+        self.abar_host = abar = scheduler.alphas_cumprod.double()
         self._alpha, self._sigma = abar.sqrt().float().to(device), (1.0 - abar).sqrt().float().to(device)
         # The diffusers pipeline sets steps_offset to 1 whatever the file says; its pictures are the reference.
         self.sampling = Sampling(spacing=scheduler.config.timestep_spacing, offset=1, ends_clean=scheduler.config.set_alpha_to_one)

@@ -63,6 +63,7 @@ class GaussianMixturePrior:
         self.parametrisation = parametrisation
         self.labels = tuple(groups)
         self.card = card or PriorCard(name="mixture", vocabulary=tuple(filter(None, groups)), target_suffix="", source_descriptors="")
+        self.abar_host = abar.cpu()
         self.abar = abar.to(self.device)
         self.means = means.double().to(self.device)
         # In the eigenbasis C_k stays diagonal at every noise level, so nothing is factored or inverted during a run.

@@ -1,154 +1,153 @@
-"""Pictures out of a prior: DDIM as the diffusers pipeline runs it, DPM-Solver++(2M), and SDEdit.
+"""The probability-flow ODE between noise levels, downward (sampling) and upward (inversion), each sample by nodes of its own.
 
-With xb = x_t/alpha_t and st = sigma_t/alpha_t, a DDIM step is Euler in st for d xb / d st = eps (gradients.md 1.4). Levels are
-host integers, coefficients stay on the device.
+With xb = x_t/alpha_t and st = sigma_t/alpha_t it is d xb / d st = eps, and a DDIM step is Euler in st (gradients.md 1.4). Levels are
+host integers (see `nodes`), coefficients stay on the device: nothing here is read back.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from backend.priors.contract import Condition, Prior
+from backend.priors.contract import Prior
 from backend.priors.conversions import clean_from
-from backend.priors.guidance import as_levels, guided
+from backend.priors.nodes import CLEAN
 
-Solver = Literal["ddim", "dpmpp2m"]
-CLEAN = -1
-"""In a list of nodes: no noise at all, alpha 1 and sigma 0. Any other node is a noise level."""
+Solver = Literal["ddim", "heun", "dpmpp2m"]
+InversionSolver = Literal["ddim", "ab2"]
+
+Field = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(x [b,C,H,W], t [b] int64 on the host, which [b] int64: the samples of the batch, None for all in order) -> eps [b,C,H,W]."""
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How a model's own sampler spaces its steps: the fields of a diffusers scheduler configuration.
+class Level(NamedTuple):
+    """Coefficients [b,1,1,1] of one level for every sample, in the dtype of the latents; `ratio` is st."""
 
-    `spacing` is "leading", "linspace" or "trailing"; `offset` is its steps_offset; `ends_clean` its set_alpha_to_one (without it
-    the last step stops at level 0, where a little noise is left).
+    alpha: Tensor
+    sigma: Tensor
+    clean: Tensor  # [b,1,1,1] bool: no noise at all
+
+    @property
+    def ratio(self) -> Tensor:
+        return self.sigma / self.alpha
+
+
+class _Step(NamedTuple):
+    which: Tensor | None  # host; None: every sample
+    here: list[int]
+    there: list[int]
+
+
+def solve(field: Field, prior: Prior, x_t: Tensor, nodes: Sequence[Sequence[int]], solver: Solver = "ddim") -> Tensor:
+    """Clean latents [B,C,H,W] (or at the last node) from x_t [B,C,H,W]; nodes: per sample, from its own noise level down.
+
+    One prediction per step and sample; Heun takes a second one except where a step ends at CLEAN, which is Euler, that is, the posterior
+    mean. "dpmpp2m": DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2).
     """
-
-    spacing: str = "leading"
-    offset: int = 1
-    ends_clean: bool = False
-
-
-def ddim_nodes(sampling: Sampling, steps: int, timesteps: int) -> list[int]:
-    """Noise levels of `steps` DDIM steps from the noisiest down, and where the last one ends: steps + 1 entries.
-
-    The levels are those of diffusers' DDIMScheduler (0.42), and each step ends where the next begins; there, with "linspace" and where
-    `steps` does not divide `timesteps`, it ends a little beside it. ValueError for more steps than levels or an unknown spacing.
-    """
-    if not 1 <= steps <= timesteps:
-        raise ValueError(f"steps must lie in 1..{timesteps}, got {steps}")
-    stride = timesteps // steps
-    if sampling.spacing == "leading":
-        levels = [k * stride + sampling.offset for k in reversed(range(steps))]
-    elif sampling.spacing == "linspace":
-        levels = [round(k * (timesteps - 1) / max(steps - 1, 1)) for k in reversed(range(steps))]
-    elif sampling.spacing == "trailing":
-        levels = [round(timesteps - k * timesteps / steps) - 1 for k in range(steps)]
-    else:
-        raise ValueError(f"spacing must be leading, linspace or trailing, got {sampling.spacing!r}")
-    return [*(min(level, timesteps - 1) for level in levels), CLEAN if sampling.ends_clean else 0]
-
-
-def even_nodes(level: int, steps: int) -> list[int]:
-    """`steps` equal steps from a noise level down to no noise: steps + 1 entries, or fewer if there are not that many levels."""
-    return [*dict.fromkeys(max(round(level * k / steps), 1) for k in range(steps, 0, -1)), CLEAN]
-
-
-def solve(
-    prior: Prior,
-    x_t: Tensor,  # [B,C,H,W] at noise level nodes[0]
-    nodes: Sequence[int],  # decreasing; the last may be CLEAN
-    condition: Condition,
-    null: Condition | None = None,
-    *,
-    guidance: float = 1.0,
-    solver: Solver = "ddim",
-) -> Tensor:  # [B,C,H,W] at noise level nodes[-1]
-    """The reverse probability-flow ODE, one guided prediction per step.
-
-    "dpmpp2m" (arXiv 2211.01095, algorithm 2) uses the previous step's estimate as well and takes no more predictions.
-    """
-    previous_clean: Tensor | None = None
-    previous_step = torch.ones(())
-    for level, following in pairwise(nodes):
-        alpha, sigma = _coefficients(prior, level, x_t)
-        noise = guided(prior, x_t, as_levels(level, x_t.shape[0]), condition, null, guidance)
-        clean = clean_from(noise, x_t, alpha, sigma)
-        if following == CLEAN:
-            return clean  # one DDIM step to st = 0 is the posterior mean
-        alpha_next, sigma_next = _coefficients(prior, following, x_t)
-        if solver == "ddim":
-            x_t = alpha_next * clean + sigma_next * noise
+    before_clean, before_step = torch.zeros_like(x_t), torch.ones_like(x_t[:, :1, :1, :1])
+    for index, step in enumerate(_steps(nodes)):
+        x = _pick(x_t, step.which)
+        here, there = level_of(prior, step.here, x), level_of(prior, step.there, x)
+        noise = field(x, _asked(step.here), step.which)
+        clean = clean_from(noise, x, here.alpha, here.sigma)
+        if solver == "dpmpp2m":
+            before = (_pick(before_clean, step.which), _pick(before_step, step.which)) if index else None
+            moved, clean, size = _dpmpp2m(x, clean, here, there, before)
+            before_clean, before_step = _put(before_clean, step.which, clean), _put(before_step, step.which, size)
         else:
-            step = torch.log(sigma / alpha) - torch.log(sigma_next / alpha_next)  # h = lam_j - lam_i, lam = -ln st
-            lead = clean if previous_clean is None else clean + step / (2 * previous_step) * (clean - previous_clean)
-            x_t = sigma_next / sigma * x_t - alpha_next * torch.expm1(-step) * lead
-            previous_clean, previous_step = clean, step
+            moved = there.alpha * clean + there.sigma * noise
+            if solver == "heun":
+                moved = _corrected(field, prior, x, noise, moved, step, here, there)
+        x_t = _put(x_t, step.which, moved)
     return x_t
 
 
-def sample(
+def invert(
+    field: Field,
     prior: Prior,
-    condition: Condition,
-    null: Condition | None = None,
+    latents: Tensor,
+    nodes: Sequence[Sequence[int]],
+    solver: InversionSolver = "ddim",
     *,
-    guidance: float = 7.5,
-    steps: int = 20,
-    generator: torch.Generator | None = None,
-    latents: Tensor | None = None,
-    sampling: Sampling | None = None,
-    solver: Solver = "ddim",
+    disturb: Callable[[int, Tensor, Level, Level], Tensor] | None = None,
 ) -> Tensor:
-    """Clean latents [B,C,H,W], one per row of `condition`, by the spacing of the prior's own sampler; `prior.decode` shows them.
+    """x_t [B,C,H,W] on the flow through the clean `latents`; nodes: per sample, from CLEAN up. One prediction per step and sample.
 
-    The noise to start from is `latents`, else float32 from `generator` (a host generator gives the same picture on every device).
+    "ab2": two-step Adams-Bashforth in st, xb + h ((1 + u) e_k - u e_{k-1}) with u = h/(2 h_prev); unstable below ten nodes.
+    disturb: (number of the step, which samples' x moved, level before, level after) -> x, for noise on the way.
     """
-    if latents is None:
-        where = generator.device if generator is not None else prior.device
-        latents = torch.randn(len(condition), *prior.latent_shape, generator=generator, device=where).to(prior.device)
-    how = sampling or getattr(prior, "sampling", None) or Sampling()
-    nodes = ddim_nodes(how, steps, prior.timesteps)
-    return solve(prior, latents, nodes, condition, null, guidance=guidance, solver=solver)
+    x_t = latents
+    before_noise, before_step = torch.zeros_like(latents), torch.ones_like(latents[:, :1, :1, :1])
+    for index, step in enumerate(_steps(nodes)):
+        x = _pick(x_t, step.which)
+        here, there = level_of(prior, step.here, x), level_of(prior, step.there, x)
+        noise = field(x, _asked(step.here), step.which)
+        size = there.ratio - here.ratio
+        slope = noise
+        if solver == "ab2":
+            if index:
+                u = size / (2.0 * _pick(before_step, step.which))
+                slope = (1.0 + u) * noise - u * _pick(before_noise, step.which)
+            before_noise, before_step = _put(before_noise, step.which, noise), _put(before_step, step.which, size)
+        moved = there.alpha * (x / here.alpha + size * slope)
+        if disturb is not None:
+            moved = disturb(index, moved, here, there)
+        x_t = _put(x_t, step.which, moved)
+    return x_t
 
 
-def sdedit(
-    prior: Prior,
-    rgb: Tensor,
-    condition: Condition,
-    null: Condition | None = None,
-    *,
-    strength: float = 0.7,
-    guidance: float = 7.5,
-    steps: int = 12,
-    generator: torch.Generator | None = None,
-    solver: Solver = "ddim",
-) -> Tensor:
-    """The given pictures as the prior would have them (SDEdit, arXiv 2108.01073): rgb [B,3,H,W] display values -> the same, prior's size.
-
-    They are encoded, noised to `strength` of the training range (0 gives them back through the encoder), denoised in `steps` and decoded.
-    """
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"strength must lie in 0..1, got {strength}")
-    with torch.no_grad():
-        latents = prior.encode(rgb)
-        level = min(round(strength * prior.timesteps), prior.timesteps - 1)
-        if level > 0:
-            where = generator.device if generator is not None else latents.device
-            noise = torch.randn(latents.shape, generator=generator, device=where, dtype=latents.dtype).to(latents.device)
-            alpha, sigma = _coefficients(prior, level, latents)
-            noisy = alpha * latents + sigma * noise
-            latents = solve(prior, noisy, even_nodes(level, steps), condition, null, guidance=guidance, solver=solver)
-        return prior.decode(latents)
+def level_of(prior: Prior, levels: Sequence[int], like: Tensor) -> Level:
+    """Coefficients of host levels [b], CLEAN included, on the device and in the dtype of `like`."""
+    shape = (-1, *([1] * (like.dim() - 1)))
+    clean = torch.tensor([level == CLEAN for level in levels]).view(shape).to(like.device, non_blocking=True)
+    alpha, sigma = (value.to(like.dtype).view(shape) for value in prior.coefficients(_asked(levels)))
+    return Level(torch.where(clean, torch.ones_like(alpha), alpha), torch.where(clean, torch.zeros_like(sigma), sigma), clean)
 
 
-def _coefficients(prior: Prior, level: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """alpha, sigma of one level, [1] each, in the dtype of `like`."""
-    if level == CLEAN:
-        return like.new_ones(1), like.new_zeros(1)
-    alpha, sigma = prior.coefficients(torch.tensor([level]))
-    return alpha.to(like.dtype), sigma.to(like.dtype)
+def rows_of(nodes: Sequence[int], solver: Solver | InversionSolver) -> int:
+    """Predictions that one way along these nodes takes."""
+    steps = len(nodes) - 1
+    return 2 * steps - (nodes[-1] == CLEAN) if solver == "heun" else steps
+
+
+def _dpmpp2m(x: Tensor, clean: Tensor, here: Level, there: Level, before: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+    """(x at the next node, this estimate, this step h = lam_j - lam_i with lam = -ln st); `before`: estimate and step before it."""
+    size = here.ratio.log() - there.ratio.log()  # infinite where the next node is CLEAN
+    lead = clean if before is None else clean + size / (2.0 * before[1]) * (clean - before[0])
+    moved = there.sigma / here.sigma * x - there.alpha * torch.expm1(-size) * lead
+    return torch.where(there.clean, clean, moved), clean, size
+
+
+def _corrected(field: Field, prior: Prior, x: Tensor, noise: Tensor, moved: Tensor, step: _Step, here: Level, there: Level) -> Tensor:
+    """Heun: the slope at the end of an Euler step averaged with the one at its start."""
+    again = [k for k, level in enumerate(step.there) if level != CLEAN]
+    if not again:
+        return moved
+    inner = None if len(again) == len(step.there) else torch.tensor(again)
+    which = inner if step.which is None else step.which if inner is None else step.which[inner]
+    at_end = field(_pick(moved, inner), _asked([step.there[k] for k in again]), which)
+    slope = 0.5 * (_pick(noise, inner) + at_end)
+    start, end = Level(*(_pick(part, inner) for part in here)), Level(*(_pick(part, inner) for part in there))
+    return _put(moved, inner, end.alpha * (_pick(x, inner) / start.alpha + (end.ratio - start.ratio) * slope))
+
+
+def _steps(nodes: Sequence[Sequence[int]]) -> Iterator[_Step]:
+    """Step by step, the samples that still have one; all begin together, so what a solver remembers of the step before is theirs."""
+    for k in range(max(len(own) for own in nodes) - 1):
+        active = [b for b, own in enumerate(nodes) if len(own) > k + 1]
+        which = None if len(active) == len(nodes) else torch.tensor(active)
+        yield _Step(which, [nodes[b][k] for b in active], [nodes[b][k + 1] for b in active])
+
+
+def _asked(levels: Sequence[int]) -> Tensor:
+    """Where the network is asked, [b] int64 on the host: level 0 where there is no noise."""
+    return torch.tensor([max(level, 0) for level in levels], dtype=torch.int64)
+
+
+def _pick(values: Tensor, which: Tensor | None) -> Tensor:
+    return values if which is None else values.index_select(0, which.to(values.device, non_blocking=True))
+
+
+def _put(values: Tensor, which: Tensor | None, part: Tensor) -> Tensor:
+    return part if which is None else values.index_copy(0, which.to(values.device, non_blocking=True), part)

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from backend.distill.methods import method as method_named
-from backend.distill.parameters import parse_parameters
+from backend.distill.read_parameters import parse_parameters
 from backend.errors import UserError
 from backend.priors.card import PriorCard
 from backend.refine.presets import stages_of

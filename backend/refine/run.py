@@ -8,8 +8,8 @@ import torch
 
 from backend.distill import methods
 from backend.distill.contract import Role
-from backend.distill.parameters import parse_parameters
 from backend.distill.prompts import PromptBank
+from backend.distill.read_parameters import parse_parameters
 from backend.errors import Cancelled, NumericalError, UserError
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior

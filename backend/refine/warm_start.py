@@ -6,7 +6,7 @@ import torch
 
 from backend.distill.prompts import PromptBank, view_words_for
 from backend.priors.contract import Prior
-from backend.priors.solvers import sdedit
+from backend.priors.sampling import sdedit
 from backend.refine.presets import WARM_START
 from backend.refine.seeds import generator
 from backend.refine.studio import Studio

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from backend.distill.parameters import FROM_CARD, PARAMETERS, describe_parameters
+from backend.distill.parameters import FROM_CARD, PARAMETERS
+from backend.distill.read_parameters import describe_parameters
 from backend.priors.card import PriorCard, read_card
 from backend.refine.presets import stages_of
 from protocol.errors import UserError

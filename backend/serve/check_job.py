@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from backend.distill.parameters import parse_parameters
+from backend.distill.read_parameters import parse_parameters
 from backend.serve.capabilities import SERVED_MODES, OfferedPrior, check_preset
 from backend.serve.faults import Refused
 from protocol.errors import UserError

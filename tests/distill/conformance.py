@@ -1,19 +1,39 @@
 """What every `Method` must do (gradients.md 5.4b). A new method is checked as soon as it is in `METHODS`."""
 
 import copy
+from dataclasses import replace
 from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from backend.distill.contract import Distilled, Method, MethodState, Pose, latent_loss
+from backend.distill.contract import Distilled, Method, MethodState, Pose, broadcast, latent_loss
 from backend.distill.parameters import PARAMETERS
 from backend.priors.counting import CountingPrior
 
 from .conftest import scene
 
 LEVELS = torch.tensor([10, 900, 180, 420])
-ROLES = {"target": "target", "null": "", "source": "source", "negative": "negative"}
+ROLES = {
+    "target": ["target"],
+    "null": [""],
+    "source": ["source"],
+    "negative": ["negative"],
+    "critic": ["target"],
+    "away": ["source", "negative"] * 4,
+}
+
+
+class LinearCritic:
+    """eps_q = .3 z_t, and .1 more per quarter turn where the camera is known."""
+
+    def __init__(self):
+        self.rows = 0
+
+    def predict(self, z_t, t, condition, poses):
+        self.rows += len(poses) * len(z_t)
+        quarters = [torch.zeros(len(z_t)) if pose is None else pose.azimuth_deg / 90 for pose in poses]
+        return [0.3 * z_t + 0.1 * broadcast(turn, z_t) for turn in quarters]
 
 
 class Inputs:
@@ -27,22 +47,33 @@ class Inputs:
         self.t = LEVELS[:batch]
         self.draws = {}
         for draw in method.draws(parameters):
+            assert draw.of == "step" or draw.shape == "latent"
             shape = self.latents.shape if draw.shape == "latent" else (batch,)
             make = torch.randn if draw.kind == "normal" else torch.rand
             self.draws[draw.name] = make(shape, generator=generator, dtype=torch.float64).to(dtype)
-        self.conditions = {role: self.prior.embed([ROLES[role]]) for role in method.roles(parameters)}
+        self.conditions = {role: self.prior.embed(ROLES[role]) for role in method.roles(parameters)}
         self.pose = Pose(torch.linspace(0, 270, batch), torch.zeros(batch), torch.eye(4).expand(batch, 4, 4))
-        self.state = state or MethodState(step=3, steps=10)
+        self.critic = LinearCritic() if method.uses_critic(parameters) else None
+        reference = 0.8 * self.latents + 0.1 if method.uses_reference else None
+        away = torch.linspace(-1.5, 0, 2 * batch).view(batch, 2) if "away" in self.conditions else None
+        self.state = state or MethodState(step=3, steps=10, critic=self.critic, reference=reference, away_weights=away)
 
     def run(self, rows=slice(None), **changed) -> Distilled:
+        views = {
+            name: None if value is None else value[rows]
+            for name, value in (("reference", self.state.reference), ("away_weights", self.state.away_weights))
+        }
+        texts = dict(self.conditions)
+        if "away" in texts:
+            texts["away"] = texts["away"].map(lambda value: value.view(-1, 2, *value.shape[1:])[rows].flatten(0, 1))
         given = {
             "latents": self.latents[rows],
             "t": self.t[rows],
             "draws": {name: value[rows] for name, value in self.draws.items()},
-            "conditions": self.conditions,
+            "conditions": texts,
             "pose": Pose(*(value[rows] for value in (self.pose.azimuth_deg, self.pose.elevation_deg, self.pose.camera_to_world))),
             "parameters": self.parameters,
-            "state": self.state,
+            "state": replace(self.state, **views),
             "prior": self.prior,
         }
         return self.method.gradient(**{**given, **changed})
@@ -60,6 +91,9 @@ def _declarations(method, parameters):
     assert method.source
     assert method.reduction in ("sum", "mean")
     assert method.first_stage in ("", *PARAMETERS)
+    assert {method.uses_guidance, method.uses_reference, method.gives_clean} <= {True, False}
+    assert method.uses_guidance == ("perp_neg" in PARAMETERS[method.name].__struct_fields__)
+    assert method.uses_critic(parameters) == ("critic" in method.roles(parameters))
     roles, draws = method.roles(parameters), method.draws(parameters)
     assert roles
     assert set(roles) <= set(ROLES)
@@ -77,6 +111,8 @@ def _output(method, parameters):
     assert not out.gradient.requires_grad
     assert out.gradient.grad_fn is None
     assert out.gradient.abs().sum() > 0
+    if method.gives_clean:
+        assert out.clean.shape == inputs.latents.shape and out.clean.grad_fn is None
     for name, value in out.diagnostics.items():
         assert isinstance(value, torch.Tensor), name
         assert value.dim() == 0
@@ -100,7 +136,7 @@ def _rows(method, parameters):
         prior = CountingPrior(scene())
         inputs = Inputs(method, parameters, prior=prior)
         inputs.run(t=torch.full((4,), level))
-        assert prior.rows == 4 * method.rows(parameters, level), level
+        assert prior.rows + (inputs.critic.rows if inputs.critic else 0) == 4 * method.rows(parameters, level), level
         assert prior.encode_calls == prior.decode_calls == 0
 
 
@@ -110,7 +146,7 @@ def _batches(method, parameters):
     for row in range(4):
         torch.testing.assert_close(together[row : row + 1], inputs.run(slice(row, row + 1)).gradient, atol=1e-10, rtol=1e-10)
     # One condition row per view is the same as one for all.
-    spread = {role: condition.expand(4) for role, condition in inputs.conditions.items()}
+    spread = {role: condition if role == "away" else condition.expand(4) for role, condition in inputs.conditions.items()}
     assert torch.equal(together, inputs.run(conditions=spread).gradient)
 
 
@@ -144,11 +180,19 @@ class _NoReadBack(TorchDispatchMode):
 def _no_synchronisation(method, parameters):
     inputs = Inputs(method, parameters)
 
-    def forbidden(*args, **kwargs):
-        raise AssertionError("a tensor was read back to the host")
+    on_host = (inputs.t, inputs.prior.abar_host)  # they may be read: they never were on a device
+
+    def guarded(name):
+        original = getattr(torch.Tensor, name)
+
+        def read(tensor, *args, **kwargs):
+            assert any(tensor is known for known in on_host), "a tensor was read back to the host"
+            return original(tensor, *args, **kwargs)
+
+        return read
 
     names = ("item", "cpu", "numpy", "tolist", "__bool__", "__float__", "__int__", "__index__")
-    with _NoReadBack(), mock.patch.multiple(torch.Tensor, **dict.fromkeys(names, forbidden)):
+    with _NoReadBack(), mock.patch.multiple(torch.Tensor, **{name: guarded(name) for name in names}):
         inputs.run()
 
 

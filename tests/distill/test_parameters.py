@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from backend.distill.parameters import FROM_CARD, PARAMETERS, BridgeParameters, SDSParameters, describe_parameters, parse_parameters
+from backend.distill.parameters import FROM_CARD, PARAMETERS, BridgeParameters, SDSParameters
+from backend.distill.read_parameters import describe_parameters, parse_parameters
 from backend.errors import UserError
 from backend.priors.card import PriorCard
 
@@ -52,10 +53,10 @@ def test_every_setting_can_be_drawn_by_a_panel():
 def test_defaults_from_the_card_name_real_fields():
     for name, fields in FROM_CARD.items():
         for setting, field in fields.items():
-            assert setting in PARAMETERS[name].__struct_fields__
+            assert setting in PARAMETERS[name].__struct_encode_fields__
             assert field in PriorCard.__struct_fields__
 
 
 def test_settings_are_announced_without_torch():
-    program = "import sys, backend.distill.parameters as p; p.describe_parameters('sds'); assert 'torch' not in sys.modules"
+    program = "import sys, backend.distill.read_parameters as p; p.describe_parameters('sds'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -9,6 +9,7 @@ from backend.distill.contract import MethodState
 from backend.distill.methods import METHODS
 from backend.distill.parameters import SDSParameters
 from backend.distill.schedules import Schedule, draw_timesteps
+from backend.priors.sampling import guided_field
 from backend.priors.solvers import solve
 
 from .conftest import gaussians
@@ -122,7 +123,8 @@ def test_fixed_noise_reproduces_ddim():
     alpha, sigma = (value.view(-1, 1, 1, 1) for value in prior.coefficients(torch.tensor(nodes[:1])))
     ratio = [*(float(s / a) for a, s in (prior.coefficients(torch.tensor([n])) for n in nodes[:-1])), 0.0]
     z = torch.zeros_like(noise)
-    expected = solve(prior, alpha * z + sigma * noise, nodes, prior.embed(["target"]), prior.embed([""]), guidance=3.0)
+    field = guided_field(prior, prior.embed(["target"]), prior.embed([""]), 3.0)
+    expected = solve(field, prior, alpha * z + sigma * noise, [nodes])
     for k, node in enumerate(nodes[:-1]):
         z = z - (ratio[k] - ratio[k + 1]) * run(prior, z, torch.tensor([node]), noise, 3.0, "target")
     torch.testing.assert_close(z, expected, atol=1e-10, rtol=0)

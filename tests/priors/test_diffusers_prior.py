@@ -10,7 +10,7 @@ from backend.priors import diffusers_prior
 from backend.priors.card import PriorCard, write_card
 from backend.priors.diffusers_prior import DiffusersPrior
 from backend.priors.resolve import STARTER, resolve_prior
-from backend.priors.solvers import sample, sdedit
+from backend.priors.sampling import sample, sdedit
 
 from .tiny import POSITIONS, write_tiny_folder
 

@@ -2,7 +2,8 @@ import torch
 
 from backend.priors.counting import CountingPrior
 from backend.priors.guidance import guided, predict_each
-from backend.priors.solvers import CLEAN, Sampling, ddim_nodes, even_nodes, sample
+from backend.priors.nodes import CLEAN
+from backend.priors.sampling import Sampling, ddim_nodes, even_nodes, sample
 
 
 def test_predictions_come_back_in_the_order_of_the_conditions(mixture):

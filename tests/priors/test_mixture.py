@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from backend.errors import UserError
-from backend.priors.contract import Condition
 from backend.priors.conversions import clean_from, noise_from, output_from
 from backend.priors.mixture import GaussianMixturePrior
+from backend.priors.nodes import as_rows
+from backend.priors.sampling import guided_field
 from backend.priors.schedule import stable_diffusion_abar
 from backend.priors.solvers import solve
 
@@ -101,6 +102,10 @@ def gaussian(mean=2.0, variance=0.25):
     return GaussianMixturePrior(torch.tensor([[mean]], dtype=torch.float64), torch.tensor([[[variance]]], dtype=torch.float64))
 
 
+def field_of(prior):
+    return guided_field(prior, prior.embed([""]), None, 1.0)
+
+
 def test_solvers_converge_to_the_closed_form_ode():
     # gradients.md 5.2: x_0 = mu + s (x_t - alpha mu) / sqrt(D_t), with D_t = alpha^2 s^2 + sigma^2
     prior, t = gaussian(), 600
@@ -113,7 +118,7 @@ def test_solvers_converge_to_the_closed_form_ode():
         # Even in log(sigma/alpha), from level 600 down to level 0, then clean.
         targets = torch.logspace(math.log10(ratio[t]), math.log10(ratio[0]), steps, dtype=torch.float64)
         nodes = [*dict.fromkeys(int((ratio - target).abs().argmin()) for target in targets), -1]
-        return float((solve(prior, x_t, nodes, prior.embed([""]).expand(3), solver=solver) - exact).abs().max())
+        return float((solve(field_of(prior), prior, x_t, as_rows(nodes, 3), solver) - exact).abs().max())
 
     first_order = [error(steps, "ddim") for steps in (10, 20, 40)]
     assert first_order[1] / first_order[0] == pytest.approx(0.5, abs=0.1)
@@ -127,4 +132,4 @@ def test_a_single_step_is_the_posterior_mean():
     x_t = torch.tensor([1.7], dtype=torch.float64).view(1, 1, 1, 1)
     alpha, sigma = prior.coefficients(t)
     expected = 2.0 + alpha * 0.25 / (alpha**2 * 0.25 + sigma**2) * (x_t - alpha * 2.0)
-    torch.testing.assert_close(solve(prior, x_t, [600, -1], Condition(torch.zeros(1, 1, dtype=torch.int64))), expected)
+    torch.testing.assert_close(solve(field_of(prior), prior, x_t, [[600, -1]]), expected)
