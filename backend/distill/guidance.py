@@ -38,8 +38,9 @@ def predict(
     *,
     away_weights: Tensor | None = None,  # [B,2]
     which: Tensor | None = None,  # [b] int64 on the host: the views of the batch that x_t holds; None: all
+    only: Mapping[Role, Tensor] | None = None,  # [n] int64 on the host: the rows of x_t that a role is asked about; not for "away"
 ) -> dict[Role, Tensor]:
-    """Noise predictions [b,C,H,W] by role, from one denoiser call, in the order of `roles`.
+    """Noise predictions [b,C,H,W] by role ([n,C,H,W] for those in `only`), from one denoiser call, in the order of `roles`.
 
     With "away" among the roles the target's prediction is the one that Perp-Neg turns away from the other views, and away has none of its
     own: every formula with e_null and e_target then holds as it is written.
@@ -48,10 +49,14 @@ def predict(
     latents, levels, texts = [], [], []
     for role in roles:
         each = 2 if role == "away" else 1
-        condition = _of_views(conditions[role], which, batch, each)
-        latents.append(x_t.repeat_interleave(each, 0))  # per-sample order (gradients.md 3.3)
-        levels.append(t.repeat_interleave(each))
-        texts.append(condition)
+        x, level, views = x_t, t, which
+        if only is not None and role in only:
+            some = only[role]
+            x, level = x_t.index_select(0, some.to(x_t.device, non_blocking=True)), t[some]
+            views = some if which is None else which[some]
+        latents.append(x.repeat_interleave(each, 0))  # per-sample order (gradients.md 3.3)
+        levels.append(level.repeat_interleave(each))
+        texts.append(_of_views(conditions[role], views, len(x), each))
     joined = torch.cat(latents) if len(latents) > 1 else latents[0]
     noise = prior.predict_noise(joined, torch.cat(levels), Condition.cat(texts) if len(texts) > 1 else texts[0])
     parts = noise.split([len(latent) for latent in latents])

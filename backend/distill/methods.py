@@ -1,11 +1,26 @@
 """The methods there are, by name."""
 
 from backend.distill.bridge import Bridge
+from backend.distill.cfd import CFD
 from backend.distill.contract import Method
+from backend.distill.csd import CSD
+from backend.distill.dds import DDS
+from backend.distill.esd import ESD
+from backend.distill.nfsd import NFSD
 from backend.distill.parameters import parameters_of
 from backend.distill.sds import SDS
+from backend.distill.vsd import VSD
 
-METHODS: dict[str, Method] = {"sds": SDS(), "bridge": Bridge()}
+METHODS: dict[str, Method] = {
+    "sds": SDS(),
+    "bridge": Bridge(),
+    "csd": CSD(),
+    "nfsd": NFSD(),
+    "dds": DDS(),
+    "vsd": VSD(),
+    "esd": ESD(),
+    "cfd": CFD(),
+}
 
 
 def method(name: str) -> Method:

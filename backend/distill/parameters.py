@@ -89,9 +89,9 @@ class NFSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     guidance: Guidance = 7.5
     weighting: Weight = "sds"
     below: Annotated[
-        float,
-        Meta(ge=0.0, le=1.0, title="Weak noise below", description="Share of the noise levels that counts as weak noise."),
-    ] = 0.2
+        int,
+        Meta(ge=0, le=1000, title="Weak noise below", description="Noise level, of a thousand, under which noise counts as weak."),
+    ] = 200
     negative_at: Annotated[
         Literal["strong", "weak"],
         Meta(title="Negative prompt at", description="Where the negative prompt is subtracted: strong noise as in the NFSD paper."),

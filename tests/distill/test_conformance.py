@@ -2,7 +2,17 @@ import pytest
 import torch
 
 from backend.distill.methods import METHODS, method
-from backend.distill.parameters import PARAMETERS, BridgeParameters, SDSParameters
+from backend.distill.parameters import (
+    PARAMETERS,
+    BridgeParameters,
+    CFDParameters,
+    CSDParameters,
+    DDSParameters,
+    ESDParameters,
+    NFSDParameters,
+    SDSParameters,
+    VSDParameters,
+)
 from backend.errors import UserError
 
 from .conformance import Inputs, check_method
@@ -10,6 +20,26 @@ from .conformance import Inputs, check_method
 OTHER_SETTINGS = {
     "sds": [SDSParameters(guidance=1.0), SDSParameters(guidance=0.0, weighting="x0"), SDSParameters(weighting="fantasia3d")],
     "bridge": [BridgeParameters(k=25.0, weighting="sds")],
+    "csd": [
+        CSDParameters(w1=1.0, w2=0.0),
+        CSDParameters(w2=(0.0, 0.0, 5), weighting="uniform"),
+        CSDParameters(w1=(1.0, 2.0, 10), w2=2.0, perp_neg=True),
+        CSDParameters(w2=0.0, perp_neg=True),
+    ],
+    "nfsd": [
+        NFSDParameters(negative_at="weak"),
+        NFSDParameters(below=0, guidance=1.0),
+        NFSDParameters(below=1000),
+        NFSDParameters(perp_neg=True),
+    ],
+    "dds": [DDSParameters(guidance=1.0), DDSParameters(weighting="sds")],
+    "vsd": [VSDParameters(guidance=1.0), VSDParameters(weighting="uniform", perp_neg=True)],
+    "esd": [
+        ESDParameters(guidance=1.0, lambda_=0.0),
+        ESDParameters(lambda_=1.2, weighting="uniform"),
+        ESDParameters(lambda_=(0, 1.0, 0.5, 10), perp_neg=True),
+    ],
+    "cfd": [CFDParameters(guidance=1.0), CFDParameters(drift=1e-4, weighting="sds"), CFDParameters(perp_neg=True)],
 }
 
 
