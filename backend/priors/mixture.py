@@ -16,13 +16,12 @@ from torch import Tensor
 
 from backend.errors import UserError
 from backend.priors.card import PriorCard
+from backend.priors.closed_form import ClosedFormPrior
 from backend.priors.contract import Condition
-from backend.priors.conversions import PARAMETRISATIONS, noise_from
-from backend.priors.schedule import stable_diffusion_abar
 from protocol.strict import nearest
 
 
-class GaussianMixturePrior:
+class GaussianMixturePrior(ClosedFormPrior):
     """Exact oracle behind the door of a denoiser, so that a method cannot tell it from a network.
 
     Args:
@@ -52,19 +51,10 @@ class GaussianMixturePrior:
         shape = latent_shape or (d, 1, 1)
         if covariances.shape != (count, d, d) or math.prod(shape) != d:
             raise ValueError(f"means {tuple(means.shape)}, covariances {tuple(covariances.shape)} and latent shape {shape} do not agree")
-        if parametrisation not in PARAMETRISATIONS:
-            raise ValueError(f"parametrisation must be one of {PARAMETRISATIONS}, got {parametrisation!r}")
-        abar = stable_diffusion_abar() if abar is None else abar.double()
         groups = {"": range(count), **(labels or {})}
-        self.device = torch.device(device)
-        self.latent_shape: tuple[int, int, int] = shape
-        self.image_size_px = shape[1]
-        self.timesteps = len(abar)
-        self.parametrisation = parametrisation
+        card = card or PriorCard(name="mixture", vocabulary=tuple(filter(None, groups)), target_suffix="", source_descriptors="")
+        super().__init__(shape, shape[1], card, parametrisation=parametrisation, abar=abar, device=device)
         self.labels = tuple(groups)
-        self.card = card or PriorCard(name="mixture", vocabulary=tuple(filter(None, groups)), target_suffix="", source_descriptors="")
-        self.abar_host = abar.cpu()
-        self.abar = abar.to(self.device)
         self.means = means.double().to(self.device)
         # In the eigenbasis C_k stays diagonal at every noise level, so nothing is factored or inverted during a run.
         variances, basis = torch.linalg.eigh(covariances.double())
@@ -76,17 +66,6 @@ class GaussianMixturePrior:
             chosen = torch.tensor(list(members))
             table[row, chosen] = log_weights[chosen].log_softmax(0)
         self.log_weights = table.to(self.device)  # [labels, K], -inf outside the label
-
-    def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        abar = self.abar.index_select(0, t.to(self.device, non_blocking=True))
-        return abar.sqrt(), (1.0 - abar).sqrt()
-
-    def predict_noise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        with torch.no_grad():
-            alpha, sigma = (value.view(-1, 1, 1, 1) for value in self.coefficients(t))
-            output = self.network(z_t, t, condition).to(z_t.dtype)
-            # In the dtype of z_t: a float32 run sees the rounding that a network's run would see.
-            return noise_from(output, self.parametrisation, z_t, alpha.to(z_t.dtype), sigma.to(z_t.dtype))
 
     def network(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The output of this parametrisation, [B,C,H,W] float64: noise, velocity or clean latent, each from its own expression."""
@@ -101,10 +80,6 @@ class GaussianMixturePrior:
             if self.parametrisation == "v_prediction":  # alpha eps - sigma x0h
                 per_component = alpha * self._from_eigenbasis(sigma * whitened) - sigma * per_component
         return (responsibility.unsqueeze(-1) * per_component).sum(1).view(-1, *self.latent_shape)
-
-    def log_prob(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        """log p_t(z_t | label), [B] float64, differentiable in z_t."""
-        return torch.logsumexp(self._joint(z_t, t, condition)[0], dim=1)
 
     def sample(self, count: int, prompt: str = "", *, generator: torch.Generator) -> Tensor:
         """Clean latents [count,C,H,W] float64 of that label; `generator` is a host generator."""
