@@ -5,6 +5,7 @@ Guidance is convention A of gradients.md 1.3: eps_u + g (eps_y - eps_u).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from backend.distill.perp_neg import turned_away
 from backend.priors.contract import Condition, Prior
 from backend.priors.guidance import guide
 
-__all__ = ["GuidedField", "guidance_roles", "guidance_rows", "guide", "predict"]
+__all__ = ["GuidedField", "guidance_roles", "guidance_rows", "guide", "inversion_field", "inversion_roles", "predict", "predict_states"]
 
 
 def guidance_roles(guidance: float, perp_neg: bool) -> tuple[Role, ...]:
@@ -45,31 +46,24 @@ def predict(
     With "away" among the roles the target's prediction is the one that Perp-Neg turns away from the other views, and away has none of its
     own: every formula with e_null and e_target then holds as it is written.
     """
-    batch = x_t.shape[0]
-    latents, levels, texts = [], [], []
-    for role in roles:
-        each = 2 if role == "away" else 1
-        x, level, views = x_t, t, which
-        if only is not None and role in only:
-            some = only[role]
-            x, level = x_t.index_select(0, some.to(x_t.device, non_blocking=True)), t[some]
-            views = some if which is None else which[some]
-        latents.append(x.repeat_interleave(each, 0))  # per-sample order (gradients.md 3.3)
-        levels.append(level.repeat_interleave(each))
-        texts.append(_of_views(conditions[role], views, len(x), each))
-    joined = torch.cat(latents) if len(latents) > 1 else latents[0]
-    noise = prior.predict_noise(joined, torch.cat(levels), Condition.cat(texts) if len(texts) > 1 else texts[0])
-    parts = noise.split([len(latent) for latent in latents])
-    said = dict(zip(roles, parts, strict=True))
-    away = said.pop("away", None)
-    if away is not None:
-        if away_weights is None:
-            raise ValueError("Perp-Neg needs the weights of the views it turns away from")
-        weights = away_weights.to(x_t.device, non_blocking=True)
-        if which is not None:
-            weights = weights.index_select(0, which.to(x_t.device, non_blocking=True))
-        said["target"] = turned_away(said["null"], said["target"], away.unflatten(0, (batch, 2)), weights)
-    return said
+    asked = _asked(x_t, t, conditions, roles, which, only)
+    (parts,) = _answers(prior, [asked])
+    return _turned(dict(zip(roles, parts, strict=True)), away_weights, which)
+
+
+def predict_states(
+    prior: Prior,
+    states: Sequence[tuple[Tensor, Sequence[Role]]],  # (x_t [b,C,H,W], what to ask there)
+    t: Tensor,  # [b] int64 on the host
+    conditions: Mapping[str, Condition],
+    *,
+    away_weights: Tensor | None = None,  # [B,2]
+    which: Tensor | None = None,  # [b] int64 on the host
+) -> list[dict[Role, Tensor]]:
+    """What `predict` says at several states of the same views at the same noise levels, from one denoiser call for all of them."""
+    answers = _answers(prior, [_asked(x_t, t, conditions, roles, which) for x_t, roles in states])
+    said = (dict(zip(roles, parts, strict=True)) for (_, roles), parts in zip(states, answers, strict=True))
+    return [_turned(each, away_weights, which) for each in said]
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,72 @@ class GuidedField:
         roles = guidance_roles(self.guidance, self.perp_neg)
         said = predict(self.prior, x, t, self.conditions, roles, away_weights=self.away_weights, which=which)
         return guide(said["null"], said["target"], self.guidance) if "null" in said else said["target"]
+
+
+def inversion_roles(guidance: float) -> tuple[Role, ...]:
+    """The texts of a guided prediction without Perp-Neg, as many as it has rows: at g = 0 the null text alone, at g = 1 the target's."""
+    return ("null",) if guidance == 0.0 else guidance_roles(guidance, perp_neg=False)
+
+
+def inversion_field(prior: Prior, conditions: Mapping[str, Condition], guidance: float) -> GuidedField:
+    """eps_g(x, t) on the way to the noise, of the texts `inversion_roles`."""
+    if guidance == 0.0:
+        return GuidedField(prior, {"target": conditions["null"]}, 1.0)
+    return GuidedField(prior, conditions, guidance)
+
+
+class _Asked(NamedTuple):
+    """One list entry per role."""
+
+    latents: list[Tensor]
+    levels: list[Tensor]
+    texts: list[Condition]
+
+
+def _asked(
+    x_t: Tensor,
+    t: Tensor,
+    conditions: Mapping[str, Condition],
+    roles: Sequence[Role],
+    which: Tensor | None,
+    only: Mapping[Role, Tensor] | None = None,
+) -> _Asked:
+    asked = _Asked([], [], [])
+    for role in roles:
+        each = 2 if role == "away" else 1
+        x, level, views = x_t, t, which
+        if only is not None and role in only:
+            some = only[role]
+            x, level = x_t.index_select(0, some.to(x_t.device, non_blocking=True)), t[some]
+            views = some if which is None else which[some]
+        asked.latents.append(x.repeat_interleave(each, 0))  # per-sample order (gradients.md 3.3)
+        asked.levels.append(level.repeat_interleave(each))
+        asked.texts.append(_of_views(conditions[role], views, len(x), each))
+    return asked
+
+
+def _answers(prior: Prior, asked: Sequence[_Asked]) -> list[list[Tensor]]:
+    """The denoiser's answers, grouped as they were asked."""
+    latents = [value for each in asked for value in each.latents]
+    levels = [value for each in asked for value in each.levels]
+    texts = [value for each in asked for value in each.texts]
+    joined = torch.cat(latents) if len(latents) > 1 else latents[0]
+    noise = prior.predict_noise(joined, torch.cat(levels), Condition.cat(texts) if len(texts) > 1 else texts[0])
+    parts = iter(noise.split([len(latent) for latent in latents]))
+    return [[next(parts) for _ in each.latents] for each in asked]
+
+
+def _turned(said: dict[Role, Tensor], away_weights: Tensor | None, which: Tensor | None) -> dict[Role, Tensor]:
+    """Perp-Neg in place of the target's prediction, where "away" was asked."""
+    away = said.pop("away", None)
+    if away is not None:
+        if away_weights is None:
+            raise ValueError("Perp-Neg needs the weights of the views it turns away from")
+        weights = away_weights.to(away.device, non_blocking=True)
+        if which is not None:
+            weights = weights.index_select(0, which.to(away.device, non_blocking=True))
+        said["target"] = turned_away(said["null"], said["target"], away.unflatten(0, (len(weights), 2)), weights)
+    return said
 
 
 def _of_views(condition: Condition, which: Tensor | None, batch: int, each: int) -> Condition:
