@@ -2,15 +2,18 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from backend.distill.parameters import FROM_CARD, parameters_of
+from backend.distill.parameters import FROM_CARD, PARAMETERS, parameters_of
 from backend.priors.card import PriorCard
 from protocol.errors import UserError
 from protocol.strict import convert
+
+LONGEST_SHOWN = 60
 
 
 def parse_parameters(name: str, given: Mapping[str, Any], card: PriorCard | None = None) -> Any:
@@ -18,29 +21,22 @@ def parse_parameters(name: str, given: Mapping[str, Any], card: PriorCard | None
 
     Numbers and schedule literals may also come as JSON text, and an empty text as no value, which is how panels send them.
 
-    Errors: UserError in one sentence for an unknown method or setting (with the nearest name), a wrong type, a value out of range
-    or not finite, a schedule literal of the wrong length.
+    Errors: UserError in one sentence for an unknown method or setting (with the nearest name), and for a value of a wrong type, out
+    of range, not finite, or a schedule literal of a wrong form: it names the setting, what is allowed, and what was given.
     """
     to = parameters_of(name)
     suited = {setting: getattr(card, field) for setting, field in FROM_CARD.get(name, {}).items()} if card is not None else {}
     fields = {field.encode_name: field for field in msgspec.structs.fields(to)}
     if "perp_neg" in given and "perp_neg" not in fields:
+        able = [other for other, settings in PARAMETERS.items() if "perp_neg" in settings.__struct_encode_fields__]
         raise UserError(
-            f"Perp-Neg needs classifier-free guidance, which the method '{name}' does not use as it wants.",
-            "Leave it out, or choose for example sds.",
+            f"The method '{name}' cannot be combined with Perp-Neg, which needs classifier-free guidance of the prompt alone.",
+            f"Leave it out, or choose one of {', '.join(able)}.",
         )
-    read = {}
-    for setting, value in given.items():
-        kinds = _kinds(fields[setting]) if setting in fields else ()
-        if isinstance(value, str) and _written(kinds):
-            value = _from_text(name, setting, value)
-        # Not-a-number passes every range check, since no comparison with it holds.
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"The setting '{setting}' of the method '{name}' should be a finite number, but it is {value}.")
-        if isinstance(value, list | tuple) and any(isinstance(kind, msgspec.inspect.VarTupleType) for kind in kinds):
-            _check_literal(name, setting, value)
-        read[setting] = value
-    return convert({**suited, **read}, to, f"The method '{name}'")
+    chosen = {**suited, **given}
+    return convert(
+        {key: _read(name, fields[key], value) if key in fields else value for key, value in chosen.items()}, to, f"The method '{name}'"
+    )
 
 
 def describe_parameters(name: str) -> list[dict[str, Any]]:
@@ -82,31 +78,80 @@ def _written(kinds: tuple[Any, ...]) -> bool:
     return len(kinds) > 1
 
 
-def _from_text(name: str, setting: str, text: str) -> Any:
+def _read(name: str, field: msgspec.structs.FieldInfo, value: Any) -> Any:
+    kinds = _kinds(field)
+    if isinstance(value, str) and _written(kinds):
+        value = _from_text(value)
+    if not _fits(value, field, kinds):
+        allowed = ", or ".join(filter(None, map(_allowed, kinds)))
+        example = "Write for example 0.5, or [0, 1.0, 0.5, 1000]." if any(map(_is_schedule, kinds)) else ""
+        raise UserError(
+            f"The setting '{field.encode_name}' of the method '{name}' should be {allowed}, but it is {_shown(value)}.", example
+        )
+    return value
+
+
+def _from_text(text: str) -> Any:
+    """What a text field of a panel holds; text that is no JSON stays text."""
     if not text.strip():
         return None
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
-        raise UserError(
-            f"The setting '{setting}' of the method '{name}' should be a number or a schedule, but it is '{text}'.",
-            "Write for example 0.5, or [0, 1.0, 0.5, 1000].",
-        ) from None
+    except (ValueError, RecursionError):
+        return text
 
 
-def _check_literal(name: str, setting: str, literal: list[Any] | tuple[Any, ...]) -> None:
-    """[s0, v0, v1, s1] or [v0, v1, s1]: steps are whole numbers, values finite."""
-    numbers = all(isinstance(entry, int | float) and not isinstance(entry, bool) and math.isfinite(entry) for entry in literal)
-    if len(literal) not in (3, 4) or not numbers:
-        raise UserError(
-            f"The schedule '{setting}' of the method '{name}' should have 3 or 4 numbers, but it is {list(literal)}.",
-            "Write [from step, value, value, to step], or [value, value, to step].",
-        )
-    if not isinstance(literal[-1], int) or not isinstance(literal[0] if len(literal) == 4 else 0, int):
-        raise UserError(
-            f"The schedule '{setting}' of the method '{name}' should count steps in whole numbers, but it is {list(literal)}.",
-            "Write for example [0, 1.0, 0.5, 1000].",
-        )
+def _fits(value: Any, field: msgspec.structs.FieldInfo, kinds: tuple[Any, ...]) -> bool:
+    try:
+        msgspec.convert(value, field.type)
+    except (msgspec.ValidationError, RecursionError):
+        return False
+    if isinstance(value, list | tuple) and any(map(_is_schedule, kinds)):
+        return _right_literal(value)
+    # Not-a-number passes every range check, since no comparison with it holds.
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _right_literal(literal: list[Any] | tuple[Any, ...]) -> bool:
+    """[s0, v0, v1, s1] or [v0, v1, s1]: values finite, steps whole numbers that do not go back."""
+    if len(literal) not in (3, 4) or not all(abs(entry) <= sys.float_info.max for entry in literal):
+        return False
+    first, last = (literal[0] if len(literal) == 4 else 0), literal[-1]
+    return isinstance(first, int) and isinstance(last, int) and 0 <= first <= last
+
+
+def _allowed(kind: Any) -> str:
+    """What may stand in a setting of that type, in words."""
+    if isinstance(kind, msgspec.inspect.FloatType | msgspec.inspect.IntType):
+        number = "a number" if isinstance(kind, msgspec.inspect.FloatType) else "a whole number"
+        least = f"above {kind.gt:g} and at most" if kind.gt is not None else f"from {kind.ge:g} to" if kind.ge is not None else ""
+        return f"{number} {least} {kind.le:g}" if least and kind.le is not None else number.replace("a ", "a finite ", 1)
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return f"one of {', '.join(map(str, kind.values))}"
+    if isinstance(kind, msgspec.inspect.BoolType):
+        return "true or false"
+    if isinstance(kind, msgspec.inspect.NoneType):
+        return "empty"
+    return "a schedule of 3 or 4 numbers, [from step, value, value, to step] with whole steps that do not go back"
+
+
+def _is_schedule(kind: Any) -> bool:
+    return isinstance(kind, msgspec.inspect.VarTupleType)
+
+
+def _shown(value: Any) -> str:
+    """A given value about as it was written, cut where it is long or deep."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        entries = ["[...]" if isinstance(entry, list | tuple) else _shown(entry) for entry in value[:8]]
+        return f"[{', '.join(entries)}{', ...' if len(value) > 8 else ''}]"
+    if isinstance(value, Mapping):
+        return "a table"
+    text = repr(value[:LONGEST_SHOWN] if isinstance(value, str) else value)
+    return text if len(text) <= LONGEST_SHOWN + 2 else f"{text[:LONGEST_SHOWN]}..."
 
 
 _TYPES: dict[type, str] = {

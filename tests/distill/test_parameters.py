@@ -17,23 +17,111 @@ def test_given_settings_win_over_the_card_and_the_card_over_the_defaults():
     assert parse_parameters("bridge", {}, card) == BridgeParameters(k=3.0)
 
 
+SCHEDULE = "a schedule of 3 or 4 numbers, [from step, value, value, to step] with whole steps that do not go back"
+G = "The setting 'guidance' of the method 'sds' should be a number from 0 to 1000, but it is "
+W2 = f"The setting 'w2' of the method 'csd' should be a finite number, or {SCHEDULE}, but it is "
+WEIGHTINGS = "one of fantasia3d, sds, uniform, x0"
+
+
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("sdss", {}, "no method 'sdss'. Did you mean 'sds'"),
-        ("sds", {"guidnce": 3}, "no setting 'guidnce'. Did you mean 'guidance'"),
-        ("sds", {"guidance": "much"}, "expected 'float', got 'str' .in 'guidance'"),
-        ("sds", {"guidance": True}, "expected 'float', got 'bool'"),
-        ("sds", {"guidance": -1.0}, ">= 0.0 .in 'guidance'"),
-        ("bridge", {"k": 1e9}, "<= 1000.0 .in 'k'"),
-        ("bridge", {"k": float("nan")}, "'k' of the method 'bridge' should be a finite number"),
-        ("bridge", {"weighting": "sde"}, "'weighting'"),
+        ("sdss", {}, "There is no method 'sdss'."),
+        ("sds", {"guidnce": 3}, "The method 'sds' has no setting 'guidnce'."),
+        ("sds", {"guidance": "seven"}, f"{G}'seven'."),
+        ("sds", {"guidance": True}, f"{G}true."),
+        ("sds", {"guidance": None}, f"{G}empty."),
+        ("sds", {"guidance": [7, 1]}, f"{G}[7, 1]."),
+        ("sds", {"guidance": {"a": 1}}, f"{G}a table."),
+        ("sds", {"guidance": -1.0}, f"{G}-1.0."),
+        ("sds", {"guidance": float("nan")}, f"{G}nan."),
+        ("sds", {"guidance": float("inf")}, f"{G}inf."),
+        ("sds", {"guidance": "x" * 9000}, f"{G}'{'x' * 60}'."),
+        ("bridge", {"k": 1e9}, "The setting 'k' of the method 'bridge' should be a number from 0 to 1000, but it is 1000000000.0."),
+        ("bridge", {"weighting": "sde"}, f"The setting 'weighting' of the method 'bridge' should be {WEIGHTINGS}, but it is 'sde'."),
+        ("bridge", {"weighting": 3}, f"The setting 'weighting' of the method 'bridge' should be {WEIGHTINGS}, but it is 3."),
+        ("sds", {"perp_neg": "yes"}, "The setting 'perp_neg' of the method 'sds' should be true or false, but it is 'yes'."),
+        ("sds", {"perp_neg": 1}, "The setting 'perp_neg' of the method 'sds' should be true or false, but it is 1."),
+        ("pfd", {"steps": 2.5}, "The setting 'steps' of the method 'pfd' should be a whole number from 1 to 100, but it is 2.5."),
+        ("pfd", {"steps": 0}, "The setting 'steps' of the method 'pfd' should be a whole number from 1 to 100, but it is 0."),
+        (
+            "vsd",
+            {"critic_rate": 0.0},
+            "The setting 'critic_rate' of the method 'vsd' should be a number above 0 and at most 0.1, but it is 0.0.",
+        ),
+        (
+            "sdi",
+            {"inversion_guidance": "so"},
+            "The setting 'inversion_guidance' of the method 'sdi' should be a finite number, or empty, but it is 'so'.",
+        ),
+        ("csd", {"w2": [1.0, 2.0]}, f"{W2}[1.0, 2.0]."),
+        ("csd", {"w2": [0, 1, 2, 3, 4]}, f"{W2}[0, 1, 2, 3, 4]."),
+        ("csd", {"w2": "[0, 1]"}, f"{W2}[0, 1]."),
+        ("csd", {"w2": [0.0, 1.0, 2.0, 100]}, f"{W2}[0.0, 1.0, 2.0, 100]."),
+        ("csd", {"w2": [0, 1.0, 2.0, 100.0]}, f"{W2}[0, 1.0, 2.0, 100.0]."),
+        ("csd", {"w2": [200, 1.0, 2.0, 100]}, f"{W2}[200, 1.0, 2.0, 100]."),
+        ("csd", {"w2": [-1, 1.0, 2.0, 100]}, f"{W2}[-1, 1.0, 2.0, 100]."),
+        ("csd", {"w2": [0, float("nan"), 2.0, 100]}, f"{W2}[0, nan, 2.0, 100]."),
+        ("csd", {"w2": [0, "one", 2.0, 100]}, f"{W2}[0, 'one', 2.0, 100]."),
+        ("csd", {"w2": [0, [1], 2.0, 100]}, f"{W2}[0, [...], 2.0, 100]."),
+        ("csd", {"w2": [0, True, 2.0, 100]}, f"{W2}[0, true, 2.0, 100]."),
+        ("csd", {"w2": [10**400, 1, 2, 10**400]}, f"{W2}[1{'0' * 59}..., 1, 2, 1{'0' * 59}...]."),
+        ("csd", {"w2": list(range(5000))}, f"{W2}[0, 1, 2, 3, 4, 5, 6, 7, ...]."),
+        ("csd", {"w2": "half"}, f"{W2}'half'."),
+        ("csd", {"w2": " "}, f"{W2}empty."),
+        ("csd", {"w2": "[" * 100_000}, f"{W2}'{'[' * 60}'."),
+        (
+            "esd",
+            {"lambda": "[0, 1"},
+            f"The setting 'lambda' of the method 'esd' should be a finite number, or {SCHEDULE}, but it is '[0, 1'.",
+        ),
+        ("esd", {"lambda_": 0.5}, "The method 'esd' has no setting 'lambda_'."),
     ],
 )
-def test_wrong_settings_get_one_sentence(name, given, sentence):
-    with pytest.raises(UserError, match=sentence) as raised:
+def test_wrong_settings_get_one_sentence_with_name_value_and_what_is_allowed(name, given, sentence):
+    with pytest.raises(UserError) as raised:
         parse_parameters(name, given)
+    assert raised.value.sentence == sentence
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "hint"),
+    [
+        ("sdss", {}, "Did you mean 'sds'?"),
+        ("sds", {"guidnce": 3}, "Did you mean 'guidance'?"),
+        ("esd", {"lambda_": 0.5}, "Did you mean 'lambda'?"),
+        ("csd", {"w2": [1, 2]}, "Write for example 0.5, or [0, 1.0, 0.5, 1000]."),
+    ],
+)
+def test_and_a_hint_what_to_write(name, given, hint):
+    with pytest.raises(UserError) as raised:
+        parse_parameters(name, given)
+    assert raised.value.hint == hint
+
+
+def test_right_settings_come_as_numbers_literals_or_text():
+    assert parse_parameters("csd", {"w2": 3}).w2 == 3.0
+    for literal in ([0, 1.0, 2.0, 100], "[0, 1.0, 2.0, 100]", (0, 1.0, 2.0, 100)):
+        assert parse_parameters("csd", {"w2": literal}).w2 == (0, 1.0, 2.0, 100)
+    assert parse_parameters("csd", {"w2": [1, 0, 100]}).w2 == (1, 0, 100)
+    assert parse_parameters("esd", {"lambda": "0.25"}).lambda_ == 0.25
+    assert parse_parameters("pfd", {"inversion_guidance": ""}).inversion_guidance is None
+    assert parse_parameters("pfd", {"inversion_guidance": "-3"}).inversion_guidance == -3.0
+
+
+def test_a_default_of_the_card_is_checked_like_a_given_one():
+    with pytest.raises(UserError, match=r"'guidance' of the method 'sds' should be a number from 0 to 1000, but it is -5"):
+        parse_parameters("sds", {}, PriorCard(sds_guidance=-5.0))
+
+
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("name", ["bridge", "dds"])
+def test_perp_neg_is_refused_where_it_has_nothing_to_turn(name, value):
+    with pytest.raises(
+        UserError, match=f"The method '{name}' cannot be combined with Perp-Neg, .* Leave it out, or choose one of sds, csd"
+    ):
+        parse_parameters(name, {"perp_neg": value})
 
 
 def test_every_setting_can_be_drawn_by_a_panel():
