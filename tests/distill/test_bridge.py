@@ -74,6 +74,23 @@ def test_b1_fixed_point_between_gaussians():
     assert descend(prior, 400).tolist() == pytest.approx(theory, abs=1e-4)
 
 
+def test_b1_the_fixed_point_attracts_when_d_t_is_below_d_s_and_repels_when_above():
+    # One step moves a distance from (mu_t D_s - mu_s D_t) / (D_s - D_t) by 1 - rate sigma alpha (1/D_t - 1/D_s), on Gaussians for any e.
+    for variance_target, variance_source in ((0.25, 1.0), (1.0, 0.25)):
+        prior = pair(variance_target, variance_source)
+        alpha, sigma = (float(value) for value in prior.coefficients(torch.tensor([LEVEL])))
+        d_t, d_s = alpha**2 * variance_target + sigma**2, alpha**2 * variance_source + sigma**2
+        fixed = [(m_t * d_s - m_s * d_t) / (d_s - d_t) for m_t, m_s in zip(MU_TARGET, MU_SOURCE, strict=True)]
+        fixed = torch.tensor(fixed, dtype=torch.float64).view(1, 2, 1, 1)
+        t, silent = torch.tensor([LEVEL]), torch.zeros_like(fixed)
+        for distance in (0.0, 0.1, -3.0):
+            z = fixed + distance
+            moved = z - 0.5 * run(prior, z, t, silent, "source", "target")
+            factor = 1 - 0.5 * sigma * alpha * (1 / d_t - 1 / d_s)
+            torch.testing.assert_close(moved - fixed, factor * (z - fixed), atol=1e-10, rtol=0)
+        assert (factor < 1) == (d_t < d_s)
+
+
 @pytest.mark.parametrize("variance_source", [0.25, 0.2])
 def test_without_a_wider_source_there_is_no_fixed_point(variance_source):
     prior = pair(0.25, variance_source)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from backend.distill.clipping import ClipByRunningMean, clamp_elements
+from backend.distill.schedules import ramp_points, value_at
 
 
 def views(*norms):
@@ -71,3 +72,20 @@ def test_clamped_elements():
     gradient = torch.tensor([-9.0, -1.0, 0.5, 9.0, torch.nan])
     assert clamp_elements(gradient, 2.0)[:4].tolist() == [-2.0, -1.0, 0.5, 2.0]
     assert clamp_elements(gradient, 2.0)[4].isnan()
+
+
+@pytest.mark.parametrize(
+    ("literal", "first", "middle", "last"), [((0, 2.0, 8.0, 10_000), 2.0, 5.0, 8.0), ((0, 0.5, 2.0, 10_000), 0.5, 1.25, 2.0)]
+)
+def test_k3_score_debiasing_clamps_to_a_bound_that_grows(literal, first, middle, last):
+    # |G| <= c(i), c linear (arXiv 2303.15413, gradients.md 3.4), at its beginning, middle, end and after it
+    gradient = torch.linspace(-20, 20, 41).view(1, 1, 1, 41)
+    points = ramp_points(literal)
+    for step, bound in ((0, first), (5000, middle), (10_000, last), (19_999, last)):
+        clamped = clamp_elements(gradient, value_at(points, step, 20_000))
+        assert clamped.abs().max() == bound
+        inside = gradient.abs() <= bound
+        assert torch.equal(clamped[inside], gradient[inside])
+        assert torch.equal(clamped[~inside], bound * gradient[~inside].sign())
+    bounds = [value_at(points, step, 20_000) for step in range(0, 20_000, 250)]
+    assert bounds == sorted(bounds)

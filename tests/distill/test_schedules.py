@@ -1,4 +1,6 @@
 import itertools
+import math
+from typing import get_args
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ import torch
 from backend.distill.schedules import (
     CFD_DREAMTIME,
     DreamTime,
+    Kind,
     Point,
     Schedule,
     bounds,
@@ -97,6 +100,53 @@ def test_dreamtime_as_in_cfd():
     assert levels[round(at_600 * 1000)] == pytest.approx(600, abs=3)
     assert all(a >= b for a, b in itertools.pairwise(levels))
     assert DreamTime().two == 2.0
+
+
+def level_by_definition(progress, m1, m2, s1, s2, two):
+    """argmin_t | sum_{t' >= t} p(t') - progress | over t in [20, 980], written out."""
+
+    def w(t):
+        if m2 <= t <= m1:
+            return 1.0
+        return math.exp(-((t - m1) ** 2) / (two * s1**2)) if t > m1 else math.exp(-((t - m2) ** 2) / (two * s2**2))
+
+    weights = {t: w(t) for t in range(20, 981)}
+    total, above, distance = sum(weights.values()), 0.0, {}
+    for t in range(980, 19, -1):
+        above += weights[t] / total
+        distance[t] = abs(above - progress)
+    return min(distance, key=distance.get)
+
+
+@pytest.mark.parametrize(
+    ("dreamtime", "numbers", "expected"),
+    [(DreamTime(), (800, 500, 300, 100, 2), [980, 822, 673, 524, 218]), (CFD_DREAMTIME, (800, 400, 100, 150, 1), [980, 733, 578, 423, 103])],
+)
+def test_k1_both_dreamtimes_follow_the_definition(dreamtime, numbers, expected):
+    schedule = Schedule(kind="dreamtime", dreamtime=dreamtime)
+    for i in (0, 1, 100, 250, 400, 500, 600, 750, 900, 990, 999):
+        assert bounds(schedule, i, 1000, T) == (level_by_definition(i / 1000, *numbers),) * 2
+    assert [bounds(schedule, i, 1000, T)[0] for i in (0, 250, 500, 750, 999)] == expected
+
+
+def test_window_moves_both_bounds():
+    schedule = Schedule.of("window", low=(0.6, 0.2), high=(1.0, 0.4))
+    assert [bounds(schedule, i, 101, T) for i in (0, 25, 50, 100)] == [(600, 999), (500, 850), (400, 700), (200, 400)]
+
+
+def test_step_holds_each_value_until_the_next():
+    schedule = Schedule(kind="step", high=(Point(value=0.98, step=0), Point(value=0.5, step=5000), Point(value=0.3, step=9000)))
+    assert [bounds(schedule, i, 10_000, T)[1] for i in (0, 4999, 5000, 8999, 9000, 9999)] == [980, 980, 500, 500, 300, 300]
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_schedule_draws_within_its_bounds(kind):
+    schedule, drawn = Schedule.of(kind, low=(0.1, 0.05), high=(0.98, 0.5)), generator()
+    for step in range(0, 100, 7):
+        low, high = bounds(schedule, step, 100, T)
+        t = draw_timesteps(schedule, step, 100, 8, T, drawn)
+        assert 0 <= low <= int(t.min()) and int(t.max()) <= high < T
+        assert (low == high) == (kind in ("linear", "sqrt", "dreamtime"))
 
 
 def test_other_training_ranges():

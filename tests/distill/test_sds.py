@@ -12,7 +12,8 @@ from backend.distill.schedules import Schedule, draw_timesteps
 from backend.priors.sampling import guided_field
 from backend.priors.solvers import solve
 
-from .conftest import gaussians
+from .conftest import gaussians, scene
+from .one_step import eps, gradient_of, some_latents
 
 SDS = METHODS["sds"]
 
@@ -54,12 +55,12 @@ def descend(prior, z, steps, rate, guidance, target, level, seed=0):
     return average
 
 
-@pytest.mark.parametrize("guidance", [7.5, 100.0])
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 7.5, 100.0])
 def test_s3_guidance_overshoots_to_its_fixed_point(guidance):
     # T2, equal covariances: mu_c + (g - 1)(mu_c - mu_u), the closed form of over-saturation; mu_c = 1, mu_u = 0.
     prior = gaussians([[1.0], [0.0]], [[0.5], [0.5]], {"target": [0], "": [1]})
     end = descend(prior, torch.zeros(1, 1, 1, 1, dtype=torch.float64), 200, 0.5, guidance, "target", 400)
-    assert float(end) == pytest.approx(guidance, rel=1e-3)
+    assert float(end) == pytest.approx(guidance, rel=1e-3, abs=1e-6)  # mu_u at g = 0, mu_c at g = 1
 
 
 @pytest.mark.parametrize(("guidance", "expected"), [(7.5, 1.3511), (100.0, 1.4221)])
@@ -72,6 +73,35 @@ def test_s3_fixed_point_with_unequal_variances(guidance, expected):
     theory = (guidance * mu_c / d_c + (1 - guidance) * mu_u / d_u) / (guidance / d_c + (1 - guidance) / d_u)
     end = descend(prior, torch.zeros(1, 1, 1, 1, dtype=torch.float64), 400, 1.0 / guidance, guidance, "target", level)
     assert float(end) == pytest.approx(theory, rel=1e-4)
+
+
+def test_the_residual_is_guidance_and_the_noise_term():
+    # G/w = g (e_y - e_0) + (e_0 - e), with the predictions of the two texts; large g leaves the first term alone.
+    prior = scene()
+    z, t, noise, x_t = some_latents(prior, [10, 420, 900])
+    null, target = eps(prior, x_t, t, ""), eps(prior, x_t, t, "target")
+    for guidance in (0.0, 1.0, 7.5, 100.0):
+        found = gradient_of(SDSParameters(guidance=guidance, weighting="uniform"), prior, z, t, noise)
+        torch.testing.assert_close(found, guidance * (target - null) + (null - noise), atol=1e-10, rtol=1e-10)
+
+
+def test_exchanging_the_texts_exchanges_g_and_one_minus_g():
+    # e_y + g (e_0 - e_y) = e_0 + (1 - g)(e_y - e_0) (gradients.md 1.3)
+    prior = scene()
+    z, t, noise, _ = some_latents(prior, [10, 420, 900])
+    exchanged = gradient_of(SDSParameters(guidance=0.3), prior, z, t, noise, {"target": "", "null": "target"})
+    torch.testing.assert_close(exchanged, gradient_of(SDSParameters(guidance=0.7), prior, z, t, noise), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("level", [50, 500, 900])
+def test_the_noise_is_subtracted(level):
+    # gradients.md 1.6: with e added, as arXiv 2401.00909 prints its Eq. 1, the mean is the same and the spread 1 + sigma^2/D, at least 1.
+    prior, count = gaussians([[0.7]], [[0.49]], {}), 50_000
+    noise = torch.randn(count, 1, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    residual = run(prior, torch.full_like(noise, 0.7), torch.full((count,), level), noise, 1.0)
+    printed = residual + 2 * noise
+    assert abs(float(printed.mean() - residual.mean())) < 4 * 2 / math.sqrt(count)
+    assert float(residual.std()) < 0.95 < 1.05 < float(printed.std())
 
 
 def test_t3_particles_collapse_and_leave_modes_out():
