@@ -5,9 +5,14 @@ from backend.distill.cfd import CFD
 from backend.distill.contract import Method
 from backend.distill.csd import CSD
 from backend.distill.dds import DDS
+from backend.distill.dual_bridge import DualBridge
 from backend.distill.esd import ESD
+from backend.distill.ism import ISM
+from backend.distill.jsd import JSD
 from backend.distill.nfsd import NFSD
 from backend.distill.parameters import parameters_of
+from backend.distill.pfd import PFD
+from backend.distill.sdi import SDI
 from backend.distill.sds import SDS
 from backend.distill.vsd import VSD
 
@@ -19,7 +24,12 @@ METHODS: dict[str, Method] = {
     "dds": DDS(),
     "vsd": VSD(),
     "esd": ESD(),
+    "jsd": JSD(),
+    "ism": ISM(),
+    "sdi": SDI(),
+    "pfd": PFD(),
     "cfd": CFD(),
+    "dual_bridge": DualBridge(),
 }
 
 
