@@ -19,7 +19,9 @@ def serve_command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one and prints it.")] = DEFAULT_PORT,
     data: Annotated[Path | None, typer.Option(help="Folder for jobs, inputs and results; a folder of the user by default.")] = None,
     devices: Annotated[str, typer.Option(help="auto, cpu, or for example cuda:0,cuda:1; one worker each.")] = "auto",
-    prior: Annotated[list[str] | None, typer.Option(help="A prior to offer besides the starter: folder or hub id; repeatable.")] = None,
+    prior: Annotated[
+        list[str] | None, typer.Option(help="A prior to offer besides the starter: folder, hub id or exemplar:FOLDER; repeatable.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     as_json: Annotated[bool, typer.Option("--json", help="Tell the address as one JSON line on stdout.")] = False,
 ) -> None:

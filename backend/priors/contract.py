@@ -18,7 +18,7 @@ from backend.priors.card import PriorCard
 class Condition:
     """What a denoiser row is conditioned on; every tensor has one entry per row. Only `text` is always there."""
 
-    text: Tensor  # [B, L, D] last hidden states, or [B, 1] int64 labels for closed-form priors
+    text: Tensor  # [B, L, D] last hidden states; closed forms: [B, 1] int64 labels, or [B, N] log weights over exemplars
     pooled: Tensor | None = None  # [B, D'] (SDXL)
     image_hint: Tensor | None = None  # [B, 3, H, W] display values (ControlNet)
     camera: Tensor | None = None  # [B, 16] camera-to-world, row-major (multi-view priors, critics)
@@ -57,7 +57,7 @@ class Condition:
 
 
 class Prior(Protocol):
-    """A frozen denoiser over latents [B, C, H, W]. Implementations: `DiffusersPrior`, `GaussianMixturePrior`."""
+    """A frozen denoiser over latents [B, C, H, W]. Implementations: `DiffusersPrior`, `ExemplarPrior`, `GaussianMixturePrior`."""
 
     card: PriorCard
     latent_shape: tuple[int, int, int]  # C, H, W

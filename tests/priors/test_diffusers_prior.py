@@ -243,7 +243,8 @@ def test_half_precision_files_are_found(folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("exemplar:pictures", "not available yet"),
+        ("exemplar:no_such_folder", "no folder of pictures 'no_such_folder'"),
+        ("exemplar: ", "No prior was named"),
         (" ", "No prior was named"),
         ("no_such_folder", "There is no prior in 'no_such_folder'"),
         ("../no such/owner", "There is no prior"),
