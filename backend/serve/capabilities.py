@@ -8,6 +8,7 @@ import msgspec
 from backend.distill.parameters import FROM_CARD, PARAMETERS
 from backend.distill.read_parameters import describe_parameters
 from backend.priors.card import PriorCard, read_card
+from backend.priors.exemplar_folder import EXEMPLAR, card_of, read_exemplars
 from backend.refine.presets import stages_of
 from protocol.errors import UserError
 from protocol.job import Mode
@@ -32,6 +33,44 @@ PRESETS: tuple[Choice, ...] = (
 METHOD_WORDS: dict[str, tuple[str, str]] = {
     "sds": ("Score distillation (SDS)", "Pulls every view toward the prompt. Bold colours and clear shapes; the usual first choice."),
     "bridge": ("Bridge", "Leads from a description of the present flaws to the prompt. Natural colours and finer detail, best at the end."),
+    "csd": (
+        "Classifier score (CSD)",
+        "Follows the prompt alone, away from the negative prompt. For texture; it never comes to rest, so keep it short.",
+    ),
+    "nfsd": (
+        "Noise-free score (NFSD)",
+        "Like score distillation with its noise taken out, so that a gentler pull will do. Calmer colours.",
+    ),
+    "dds": (
+        "Delta denoising (DDS)",
+        "Edits the drawing: changes what the prompt says differently from its description, and leaves the rest.",
+    ),
+    "vsd": (
+        "Variational score (VSD)",
+        "Learns, beside the run, how the present views fall short of real pictures. Rich, natural detail, for more time and memory.",
+    ),
+    "esd": (
+        "Entropic score (ESD)",
+        "As VSD, but its views are encouraged to differ. For objects that grow the same face on several sides.",
+    ),
+    "jsd": ("Jensen-Shannon score (JSD)", "Pulls toward the likely picture and a rarer one. Sharp, with more variety between seeds."),
+    "ism": (
+        "Interval score matching (ISM)",
+        "Compares two nearby noise levels of the same picture. Fine, even detail on a shape that already stands.",
+    ),
+    "sdi": (
+        "Score distillation via inversion (SDI)",
+        "Works with the noise that fits the present picture. Sharp results, and nothing has to learn beside the run.",
+    ),
+    "pfd": (
+        "Probability-flow distillation (PFD)",
+        "Follows the whole way from the noise to a clean picture. The most faithful detail and variety, at many times the cost.",
+    ),
+    "cfd": (
+        "Consistent flow (CFD)",
+        "Gives the object one noise that all views share. Every seed makes another object; run it from strong noise to weak.",
+    ),
+    "dual_bridge": ("Full dual bridge", "The Bridge solved in many steps, as a last polish of pictures and textures. Slow."),
 }
 
 
@@ -45,14 +84,17 @@ class OfferedPrior:
 
 
 def offer_priors(named: tuple[str, ...]) -> dict[str, OfferedPrior]:
-    """The starter and the priors in `named` (folders, or ids of the hub), by the name that clients use.
+    """The starter and the priors in `named` (folders, ids of the hub, exemplar:FOLDER), by the name that clients use.
 
-    Errors: UserError for a folder that is not there, or two of one name; as `read_card`.
+    Errors: UserError for a folder that is not there, or two of one name; as `read_card` and `read_exemplars`.
     """
     offered = {"starter": _offer("starter", "starter", read_card(STARTER_FOLDER))}
     for location in named:
-        folder = Path(location).expanduser()
-        if folder.is_dir():
+        folder = Path(location.removeprefix(EXEMPLAR)).expanduser()
+        if location.startswith(EXEMPLAR):
+            name, where = folder.resolve().name, f"{EXEMPLAR}{folder.resolve()}"
+            card = card_of(name, read_exemplars(folder))
+        elif folder.is_dir():
             name, where, card = folder.resolve().name, str(folder.resolve()), read_card(folder)
         elif location.count("/") == 1 and not location.startswith((".", "/", "~")):
             name, where, card = location, location, PriorCard(name=location)
