@@ -60,6 +60,8 @@ class DiffusersPrior:
         height, width = (size, size) if isinstance(size, int) else size
         self.latent_shape: tuple[int, int, int] = (self.unet.config.in_channels, height, width)
         self.image_size_px: int = height * 2 ** (len(vae.block_out_channels) - 1)
+        size_px = (self.image_size_px, self.image_size_px * width // height)
+        self._time_ids = torch.tensor([[*size_px, 0, 0, *size_px]], device=device)
         self._scale, self._shift = vae.scaling_factor, getattr(vae, "shift_factor", None) or 0.0
         self._positions = min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
         scheduler = DDIMScheduler.from_config(networks.scheduler)
@@ -78,9 +80,20 @@ class DiffusersPrior:
     def predict_noise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         with torch.no_grad():
             index = t.to(self.device, non_blocking=True)
-            output = self.unet(z_t.to(self.dtype), index, encoder_hidden_states=condition.text.to(self.dtype)).sample
+            output = self.network_output(z_t, index, condition)
             alpha, sigma = (value.view(-1, 1, 1, 1) for value in self.coefficients(index))
-            return noise_from(output.float(), self.parametrisation, z_t.float(), alpha, sigma).to(z_t.dtype)
+            return noise_from(output, self.parametrisation, z_t.float(), alpha, sigma).to(z_t.dtype)
+
+    def network_output(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """What the denoiser itself says [B,C,H,W], float32, in its own parametrisation; with a graph where one is recorded."""
+        more = {}
+        if self.unet.config.addition_embed_type == "text_time":  # the SDXL shape: a pooled text, and the picture's size, crop and target
+            more["added_cond_kwargs"] = {
+                "text_embeds": condition.pooled.to(self.dtype),
+                "time_ids": self._time_ids.expand(z_t.shape[0], -1),
+            }
+        index = t.to(self.device, non_blocking=True)
+        return self.unet(z_t.to(self.dtype), index, encoder_hidden_states=condition.text.to(self.dtype), **more).sample.float()
 
     def encode(self, rgb: Tensor) -> Tensor:
         """As the contract says; a picture of another size is resized bilinearly, antialiased when it shrinks."""
