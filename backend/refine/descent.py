@@ -9,18 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.distill.clipping import ClipByRunningMean
-from backend.distill.contract import Method, MethodState, Pose, latent_loss
-from backend.distill.prompts import PromptBank, view_words_for
-from backend.distill.schedules import Schedule, draw_timesteps
-from backend.priors.contract import Condition
+from backend.distill.contract import Method
+from backend.distill.prompts import PromptBank
 from backend.priors.counting import CountingPrior
+from backend.refine.judge import Judge
 from backend.refine.optimiser import UniformAdam, ramp, warm_up
 from backend.refine.seeds import generator
 from backend.refine.studio import Studio
 from backend.refine.subject import Subject
-from backend.refine.viewpoints import CLAY, Viewpoints, draw_viewpoints
+from backend.refine.viewpoints import Viewpoints, draw_viewpoints
 from backend.refine.weights import RelativeWeights
+from backend.render.cameras import Cameras
 from protocol.job import Stage
 
 VERTEX_REGULARISERS = ("laplacian", "normal")
@@ -53,7 +52,7 @@ class Descent:
         first_step: int,
     ) -> None:
         self.subject, self.studio, self.prior = subject, studio, prior
-        self.method, self.parameters, self.stage = method, parameters, stage
+        self.stage = stage
         self.seed, self.first_step = seed, first_step
         self.moves_shape = stage.optimise in ("geometry", "both") and bool(subject.surface.parameters())
         self.moves_colour = stage.optimise in ("colour", "both")
@@ -62,85 +61,55 @@ class Descent:
         leaves = subject.surface.parameters() if self.moves_shape else {}
         self.shape = {name: UniformAdam(leaf) for name, leaf in leaves.items()}
         self.weights = RelativeWeights()
-        self.clip = ClipByRunningMean()
         if stage.bank and not self.moves_shape:
             studio.fill_bank(subject, stage, seed)
-        self.schedule = Schedule.of(stage.timesteps.kind, stage.timesteps.low, stage.timesteps.high)
+        self.judge = Judge(subject, studio, prior, method, parameters, stage, seed, first_step)
 
     def step(self, index: int, texts: PromptBank) -> StepReport:
         """Step `index` of the stage (0-based)."""
-        stage, prior = self.stage, self.prior
         everywhere = self.first_step + index
-        fraction = index / max(1, stage.steps - 1)
+        fraction = index / max(1, self.stage.steps - 1)
         self._clear_gradients()
 
-        views, picture, leaf, mesh = self._look(everywhere)
-        latents = prior.encode(picture)
-        t = draw_timesteps(self.schedule, index, stage.steps, len(views), prior.timesteps, generator(self.seed, "timesteps", everywhere))
-        draws = self._draws(latents, everywhere)
-        rows = prior.rows
-        distilled = self.method.gradient(
-            prior,
-            latents.detach(),
-            t,
-            draws,
-            self._conditions(texts, views),
-            Pose(views.azimuth_deg, views.elevation_deg),
-            self.parameters,
-            MethodState(step=index, steps=stage.steps),
-        )
-        declared = sum(self.method.rows(self.parameters, int(level)) for level in t)
-        if prior.rows - rows != declared:
-            raise AssertionError(f"{self.method.name} declared {declared} denoiser rows and used {prior.rows - rows}")
-        gradient = self.clip(distilled.gradient)
-        loss = latent_loss(latents, gradient, self.method.reduction)
+        views, cameras, picture, leaf, mesh = self._look(everywhere)
+        loss, losses, t, bad = self.judge(picture, views, cameras, texts, index, everywhere)
         loss.backward()
-
-        losses = {"distillation": distilled.gradient.square().mean().sqrt(), **distilled.diagnostics}
         if self.moves_shape:
             assert leaf is not None and mesh is not None
             losses |= self._shape_gradients(leaf, mesh, fraction)
         if self.moves_colour:
             self._anchor_colours(everywhere)
-        bad = ~(torch.isfinite(loss) & torch.isfinite(gradient).all())
         self._move(index, fraction)
         return StepReport(losses, t, bad)
+
+    def rehearse(self) -> None:
+        """Render, encode and lead a gradient back as a step does, without a method; nothing is changed."""
+        colour = self.subject.mean_colour.clone()
+        _, _, picture, _, _ = self._look(self.first_step)
+        self.prior.encode(picture).sum().backward()
+        self._clear_gradients()
+        self.subject.mean_colour = colour
 
     def _clear_gradients(self) -> None:
         self.colour.zero_grad(set_to_none=True)
         for leaf in self.subject.surface.parameters().values():
             leaf.grad = None
 
-    def _look(self, everywhere: int) -> tuple[Viewpoints, Tensor, Tensor | None, Any]:
+    def _look(self, everywhere: int) -> tuple[Viewpoints, Cameras, Tensor, Tensor | None, Any]:
         """The views of this step and their pictures [B,3,S,S] in display values, as the prior wants them."""
         stage, subject, studio = self.stage, self.subject, self.studio
         card = self.prior.card
         views = draw_viewpoints(card.camera, card.light, card.background, stage, self.seed, everywhere, subject.surface_points)
         if not self.moves_shape and stage.bank:
             views, cameras, raster = studio.from_bank(views, self.seed, everywhere)
-            return views, studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour), None, None
+            picture = studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour)
+            return views, cameras, picture, None, None
         mesh = subject.surface.extract()
         leaf = mesh.vertices.detach().requires_grad_(self.moves_shape)
         cameras = studio.cameras(subject, views)
         raster = studio.raster(mesh._replace(vertices=leaf), cameras, stage.supersample)
-        return views, studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour), leaf, mesh
-
-    def _conditions(self, texts: PromptBank, views: Viewpoints) -> dict[str, Condition]:
-        """By role; close-ups and symmetric objects carry no view word, clay renders say so."""
-        card = self.prior.card
-        words = view_words_for(card, views.azimuth_deg.tolist(), views.elevation_deg.tolist())
-        plain = self.subject.symmetric
-        words = ["" if plain or near else word for word, near in zip(words, views.close_up, strict=True)]
-        return dict(texts.conditions(words, [int(kind) == CLAY for kind in views.shading]))
-
-    def _draws(self, latents: Tensor, everywhere: int) -> dict[str, Tensor]:
-        made = {}
-        for draw in self.method.draws(self.parameters):
-            source = generator(self.seed, draw.name, everywhere, latents.device)
-            shape = latents.shape if draw.shape == "latent" else latents.shape[:1]
-            make = torch.randn if draw.kind == "normal" else torch.rand
-            made[draw.name] = make(shape, generator=source, device=latents.device, dtype=latents.dtype)
-        return made
+        picture = studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour)
+        return views, cameras, picture, leaf, mesh
 
     def _shape_gradients(self, leaf: Tensor, mesh: Any, fraction: float) -> dict[str, Tensor]:
         """Send the distillation's vertex gradient, and the regularisers relative to it, into the surface's parameters."""
@@ -211,7 +180,7 @@ class Descent:
             "colour": self.colour.state_dict(),
             "shape": {name: optimiser.state() for name, optimiser in self.shape.items()},
             "weights": self.weights.state(),
-            "clip": self.clip.state(),
+            "judge": self.judge.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -219,4 +188,8 @@ class Descent:
         for name, optimiser in self.shape.items():
             optimiser.load_state(state["shape"][name])
         self.weights.load_state(state["weights"])
-        self.clip.load_state(state["clip"])
+        self.judge.load_state(state["judge"])
+
+    def close(self) -> None:
+        """The stage is over: the prior is as it was before."""
+        self.judge.close()

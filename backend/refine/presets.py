@@ -10,6 +10,9 @@ from protocol.strict import nearest
 
 SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)}
 
+SCHEDULE_KINDS = {"sdi": "linear", "jsd": "linear", "cfd": "linear", "pfd": "pfd"}
+"""How noise levels go for methods that are known to want it so; the stage's own bounds stay (gradients.md 2)."""
+
 
 def _stage(changes: dict[str, object], **settings: object) -> Stage:
     return Stage(**(settings | changes))  # type: ignore[arg-type]

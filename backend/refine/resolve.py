@@ -4,11 +4,14 @@ import math
 
 import msgspec
 
+from backend.distill.methods import METHODS
 from backend.distill.methods import method as method_named
+from backend.distill.prompts import check_source
 from backend.distill.read_parameters import parse_parameters
+from backend.distill.schedules import Schedule
 from backend.errors import UserError
 from backend.priors.card import PriorCard
-from backend.refine.presets import stages_of
+from backend.refine.presets import SCHEDULE_KINDS, stages_of
 from protocol.job import RefineJob, Stage
 
 
@@ -22,6 +25,7 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
     """
     if not job.prompt.strip():
         raise UserError("The prompt is empty.", "Say in a few words what the sketch is.")
+    check_source(job.source_prompt, job.domain)
     if not math.isfinite(job.front_deg):
         raise UserError(f"The front is turned by {job.front_deg} degrees, which is not a number.", "Give degrees from -Y.")
     if job.keep and job.mode != "sketch":
@@ -33,6 +37,13 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
         raise UserError("Parameters were given without a method.", "Name the method they belong to.")
     for stage in stages:
         parse_parameters(stage.method, stage.parameters)
+        Schedule.of(stage.timesteps.kind, stage.timesteps.low, stage.timesteps.high)
+        if stage.image_loss > 0.0 and not method_named(stage.method).gives_clean:
+            able = ", ".join(name for name, method in METHODS.items() if method.gives_clean)
+            raise UserError(
+                f"Stage '{stage.name}' asks for a loss on pictures, and the method '{stage.method}' has no clean estimate for it.",
+                f"Use one of {able}, or leave image_loss out.",
+            )
         if job.mode == "texture" and stage.optimise == "geometry":
             raise UserError(f"Stage '{stage.name}' moves the shape, which mode 'texture' leaves alone.", "Let it optimise colour.")
     if job.steps >= 0:
@@ -41,23 +52,33 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
 
 
 def _with_method(stages: tuple[Stage, ...], job: RefineJob) -> tuple[Stage, ...]:
-    """Every stage judged by the named method; one that needs another before it ("sds" before Bridge) takes the last stages only."""
+    """Every stage judged by the named method, at its own kind of noise levels.
+
+    A method that needs another before it ("sds" before Bridge) takes the last stages only, unless it starts from something that words
+    describe (`source_prompt`, `domain`): then it edits that from the first step on.
+    """
     method = method_named(job.method)
     parse_parameters(job.method, job.parameters)
+    first = "" if job.source_prompt or job.domain else method.first_stage
     chosen = []
     for stage in stages:
         if stage.method == job.method:
             chosen.append(msgspec.structs.replace(stage, parameters={**stage.parameters, **job.parameters}))
-        elif method.first_stage and stage.method == method.first_stage:
+        elif first and stage.method == first:
             chosen.append(stage)
-        elif stage.method == "sds" or method.first_stage == "":
-            if stage.name == "bridge" and job.method == "sds":
-                continue
-            chosen.append(msgspec.structs.replace(stage, method=job.method, parameters=dict(job.parameters)))
+        elif stage.name == "bridge" and job.method == "sds":
+            continue
+        else:
+            chosen.append(_judged_by(job.method, stage, job))
     if job.method not in {stage.method for stage in chosen}:
-        last = stages[-1]
-        chosen.append(msgspec.structs.replace(last, name=job.method, method=job.method, parameters=dict(job.parameters)))
+        chosen.append(msgspec.structs.replace(_judged_by(job.method, stages[-1], job), name=job.method))
     return tuple(chosen)
+
+
+def _judged_by(method: str, stage: Stage, job: RefineJob) -> Stage:
+    kind = SCHEDULE_KINDS.get(method, stage.timesteps.kind)
+    timesteps = msgspec.structs.replace(stage.timesteps, kind=kind)
+    return msgspec.structs.replace(stage, method=method, parameters=dict(job.parameters), timesteps=timesteps)
 
 
 def _scaled(stages: tuple[Stage, ...], total: int) -> tuple[Stage, ...]:

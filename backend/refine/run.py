@@ -1,5 +1,6 @@
 """One run, from a job and its inputs to files: a function of `RefineJob`, its journal and nothing else."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,6 @@ import msgspec
 import torch
 
 from backend.distill import methods
-from backend.distill.contract import Role
-from backend.distill.prompts import PromptBank
 from backend.distill.read_parameters import parse_parameters
 from backend.errors import Cancelled, NumericalError, UserError
 from backend.priors.card import PriorCard
@@ -20,7 +19,8 @@ from backend.refine.checkpoint import moved, read_checkpoint, write_checkpoint
 from backend.refine.control import Control
 from backend.refine.descent import Descent
 from backend.refine.device import choose_device
-from backend.refine.events import Checkpointed, Listener, Preview, Steered
+from backend.refine.estimate import estimate
+from backend.refine.events import Checkpointed, Listener, Note, Preview, Steered
 from backend.refine.export import Exported, export_asset, pictures, write_sheet
 from backend.refine.guard import settle_shape
 from backend.refine.inputs import Inputs
@@ -32,6 +32,7 @@ from backend.refine.retexture import export_texture
 from backend.refine.runlog import RunLog
 from backend.refine.steering import came_too_late, steered
 from backend.refine.studio import Studio
+from backend.refine.texts import texts_of
 from backend.refine.warm_start import warm_start
 from backend.render.rasterizer import choose_rasterizer
 from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
@@ -114,10 +115,12 @@ class _Run:
             self.studio = Studio(self.rasterizer, self.prior.card, self.prior.image_size_px, self.device)
             if self.subject.anchored_steps < 0:
                 self.subject.anchored_steps = sum(stage.steps for stage in self.stages) // 4
+            if any(methods.method(stage.method).uses_reference for stage in self.stages):
+                self.subject.given = deepcopy(self.subject.field)
             for note in self.subject.notes:
                 self.log.note(note)
         stage_index, step, descent_state = 0, 0, None
-        self.texts = self._texts()
+        self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
         if self.held is not None:
             stage_index, step, descent_state = self._resume(self.held)
         else:
@@ -157,6 +160,7 @@ class _Run:
 
     def _stages(self, stage_index: int, first: int, descent_state: dict[str, Any] | None) -> str:
         """Run the stages from here on; "" at the end, or how the run was told to stop."""
+        estimated = False
         while stage_index < len(self.stages):
             stage = self.stages[stage_index]
             if not stage.steps:
@@ -178,7 +182,14 @@ class _Run:
                 if descent_state is not None:
                     descent.load_state(descent_state)
                     descent_state = None
-                stopped, again = self._steps(stage_index, stage, descent, first)
+                if not estimated:
+                    # Not among the notes that are kept: it is another number each time.
+                    self.listen(Note(estimate(self.asked, self.stages, self.prior, descent)))
+                    estimated = True
+                try:
+                    stopped, again = self._steps(stage_index, stage, descent, first)
+                finally:
+                    descent.close()
                 if not stopped and again is None and descent.moves_shape:
                     health.tidy(self.subject)
                     for note in settle_shape(self.subject):
@@ -256,7 +267,7 @@ class _Run:
         self.subject.anchored_steps = 0
         self.subject.average = {}
         self.stages, again = steered(self.stages, stage_index, index)
-        self.texts = self._texts()
+        self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
         return again
 
     @property
@@ -266,14 +277,6 @@ class _Run:
     @property
     def averaged_from(self) -> int:
         return int((1 - AVERAGED_SHARE) * self.total)
-
-    def _texts(self) -> PromptBank:
-        """Every text the run's methods read, embedded."""
-        roles: dict[Role, None] = {"target": None, "null": None}
-        for stage in self.stages:
-            parameters = parse_parameters(stage.method, stage.parameters, self.prior.card)
-            roles |= dict.fromkeys(methods.method(stage.method).roles(parameters))
-        return PromptBank(self.prior, self.prompt, roles, clay=any(stage.shading.clay > 0 for stage in self.stages))
 
     def _warn_about_words(self, prompt: str) -> None:
         unknown = self.prior.unknown_words(prompt)
@@ -341,7 +344,7 @@ class _Run:
         self.tags = list(held["tags"])
         self.done = held["done"]
         if other:
-            self.texts = self._texts()
+            self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
         return held["stage"], held["step"], held["descent"]
 
     def _finish(self, outcome: str) -> Result:

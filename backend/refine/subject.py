@@ -41,6 +41,7 @@ class Subject:
     start_colours: tuple[Tensor, Tensor] | None = None  # points [S,3], colours [S,3] of the sketch itself
     anchored_steps: int = 0  # how long `start_colours` hold the field
     shown: nn.Module | None = None
+    given: TriplaneField | None = None  # the colours before the first step, where a method compares with them
     sketch: SketchField | None = None
     protected: Tensor | None = None  # [S,3] sketch points whose pieces are never floaters
     set_slack: Callable[[float], None] | None = None

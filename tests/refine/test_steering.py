@@ -88,14 +88,14 @@ def test_steering_does_not_bury_numbers_that_are_not_finite(short_job, ball, tin
     control = Control()
     at_step(control, 5, lambda: control.steer(BLUE))
     with pytest.raises(NumericalError, match="step 3 of stage 'shape'"):
-        _run(short_job, ball, SpyPrior(tiny_prior, poison_from=3), out=tmp_path, control=control)
+        _run(short_job, ball, SpyPrior(tiny_prior, poison_from=3 + 2), out=tmp_path, control=control)
 
 
 def test_a_checkpoint_is_never_written_after_numbers_that_are_not_finite(short_job, ball, tiny_prior, tmp_path):
     job = msgspec.structs.replace(short_job, checkpoint_every=2, preview_every=0)
     (tmp_path / "asset.glb").write_bytes(b"the asset of yesterday")
     with pytest.raises(NumericalError, match="last_good"):
-        _run(job, ball, SpyPrior(tiny_prior, poison_from=3), out=tmp_path)
+        _run(job, ball, SpyPrior(tiny_prior, poison_from=3 + 2), out=tmp_path)
     assert read_checkpoint(tmp_path / "checkpoint.pt", torch.device("cpu"))["done"] == 2
     assert (tmp_path / "asset.glb").read_bytes() == b"the asset of yesterday"
     assert (tmp_path / "last_good" / "asset.glb").is_file()

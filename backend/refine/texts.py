@@ -1,0 +1,20 @@
+"""Every text that a run's methods read, embedded once."""
+
+from collections.abc import Sequence
+
+from backend.distill import methods
+from backend.distill.contract import Role
+from backend.distill.prompts import PromptBank
+from backend.distill.read_parameters import parse_parameters
+from backend.priors.contract import Prior
+from protocol.job import RefineJob, Stage
+
+
+def texts_of(job: RefineJob, prompt: str, stages: Sequence[Stage], prior: Prior) -> PromptBank:
+    """For the present prompt and stages; the rest is the job's."""
+    roles: dict[Role, None] = {"target": None, "null": None}  # the warm start reads these
+    for stage in stages:
+        parameters = parse_parameters(stage.method, stage.parameters, prior.card)
+        roles |= dict.fromkeys(methods.method(stage.method).roles(parameters))
+    clay = any(stage.shading.clay > 0 for stage in stages)
+    return PromptBank(prior, prompt, roles, clay=clay, domain=job.domain, source_prompt=job.source_prompt)

@@ -1,0 +1,160 @@
+"""Every gradient in a whole run: it counts what it declares, goes on bit for bit after a stop, and stops where numbers fail."""
+
+import copy
+
+import msgspec
+import pytest
+import torch
+
+from backend.assets.mesh import PolygonMesh
+from backend.distill.methods import METHODS
+from backend.distill.parameters import PARAMETERS
+from backend.distill.read_parameters import parse_parameters
+from backend.errors import NumericalError, UserError
+from backend.priors.card import PriorCard
+from backend.priors.counting import CountingPrior
+from backend.priors.diffusers_prior import DiffusersPrior
+from backend.refine.control import Control
+from backend.refine.events import Note
+from backend.refine.inputs import Inputs
+from backend.refine.resolve import resolve
+from backend.refine.run import refine
+from protocol.job import Budget, RefineJob, Stage, Timesteps
+from tests.priors.tiny import write_tiny_folder
+from tests.refine.test_run import _run, _same, at_step
+
+SHORT = {"pfd": {"steps": 3, "inversion_steps": 3}, "dual_bridge": {"steps": 3}, "sdi": {"stride": 400}, "jsd": {"stride": 400}}
+"""Fewer denoiser steps where many would only cost time here."""
+WITH_CRITIC = [("vsd", {}), ("esd", {}), ("jsd", {"form": "non_saturating"})]
+
+
+@pytest.fixture
+def job(small_job):
+    """Three steps on shape and colour, then three on colour from cached views; checkpoints when it is paused."""
+    stages = (msgspec.structs.replace(small_job.stages[0], steps=3), msgspec.structs.replace(small_job.stages[1], steps=3, method="sds"))
+    return msgspec.structs.replace(small_job, stages=stages, budget=Budget(faces=200, texture_px=64))
+
+
+def judged_by(job, method, **settings):
+    settings = {**SHORT.get(method, {}), **settings}
+    return msgspec.structs.replace(job, stages=tuple(_with(stage, method, settings) for stage in job.stages))
+
+
+def _with(stage, method, settings):
+    return msgspec.structs.replace(stage, method=method, parameters=settings)
+
+
+@pytest.mark.parametrize(("method", "settings"), [*((name, {}) for name in METHODS), *WITH_CRITIC[2:], ("cfd", {"drift": 0.1})])
+@pytest.mark.parametrize("at", [2, 5])
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(method, settings, at, job, ball, tiny_prior, tmp_path):
+    """Stopped in the first stage or in the second, critic, optimisers and the object's noise included."""
+    asked = judged_by(job, method, **settings)
+    whole = _run(asked, ball, tiny_prior)
+    control = Control()
+    at_step(control, at, control.pause)
+    assert _run(asked, ball, tiny_prior, out=tmp_path, control=control).outcome == "paused"
+    resumed = refine(RefineJob(prompt="ignored"), Inputs(), prior=tiny_prior, out=tmp_path, resume=True)
+    assert _same(whole, resumed)
+    assert resumed.rows == whole.rows
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_texture_mode_leaves_the_shape_alone(method, job, ball, tiny_prior):
+    polygons = PolygonMesh(ball.vertices, ball.faces.reshape(-1).astype("int64"), 3 * torch.arange(len(ball.faces) + 1).numpy())
+    asked = msgspec.structs.replace(judged_by(job, method), mode="texture", stages=judged_by(job, method).stages[1:])
+    result = refine(asked, Inputs(polygons=polygons), prior=tiny_prior)
+    assert result.outcome == "done" and result.steps_done == 3
+    assert result.rows > 0
+
+
+@pytest.mark.parametrize(("method", "settings"), WITH_CRITIC)
+def test_a_critic_leaves_the_prior_as_it_was(method, settings, job, ball, tiny_prior):
+    before = copy.deepcopy(tiny_prior.unet.state_dict())
+    _run(judged_by(job, method, **settings), ball, tiny_prior)
+    after = tiny_prior.unet.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not any(weight.requires_grad and weight.grad is not None for weight in tiny_prior.unet.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("method", METHODS)
+def test_one_sample_that_is_not_a_number_stops_the_run(method, dtype, job, ball, tmp_path):
+    """From the second stage's second step on the network gives NaN for one row; the last good state is the first stage's."""
+    prior = DiffusersPrior.load(write_tiny_folder(tmp_path / "tiny"), dtype=dtype)
+    armed = []
+
+    def spoil(module, inputs, output):
+        if armed:
+            sample = output.sample.clone()
+            sample[1] = torch.nan
+            return type(output)(sample=sample)
+        return output
+
+    handle = prior.unet.register_forward_hook(spoil)
+    control = Control()
+    at_step(control, 4, lambda: armed.append(True))
+    with pytest.raises(NumericalError, match=rf"'{method}' .* step 1 of stage 'bridge' \(t = \d+"):
+        _run(judged_by(job, method), ball, prior, control=control)
+    handle.remove()
+
+
+def test_the_estimate_names_this_run_and_the_whole_preset(small_job, ball, tiny_prior):
+    told = []
+    _run(small_job, ball, tiny_prior, listen=told.append)
+    assert any(isinstance(event, Note) and event.text.startswith("This run of 20 steps will take about") for event in told)
+    told.clear()
+    scaled = msgspec.structs.replace(small_job, steps=4)
+    counting = CountingPrior(tiny_prior)
+    result = _run(scaled, ball, counting, listen=told.append)
+    assert any("These 4 steps will take about" in event.text and "all 20 of" in event.text for event in told if isinstance(event, Note))
+    assert not any("will take about" in note for note in result.notes)  # another number each time: not in the report
+
+
+def test_the_estimate_is_near_the_truth_for_rows(small_job, tiny_prior):
+    from backend.refine.estimate import rows_of
+
+    stage = Stage(name="s", method="sds", steps=10, views=4, timesteps=Timesteps())
+    assert rows_of(stage, CountingPrior(tiny_prior)) == 10 * 4 * 2
+    pfd = Stage(name="s", method="pfd", steps=10, views=2, timesteps=Timesteps(kind="pfd"), parameters={"steps": 5, "inversion_steps": 5})
+    assert rows_of(pfd, CountingPrior(tiny_prior)) == 10 * 2 * 20
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.first_stage])
+def test_editing_needs_no_stage_before(name):
+    first = METHODS[name].first_stage
+    plain = resolve(RefineJob(prompt="a mug", method=name), PriorCard())
+    assert [stage.method for stage in plain.stages].count(first) >= 1
+    editing = resolve(RefineJob(prompt="a mug", method=name, domain="painting"), PriorCard())
+    assert {stage.method for stage in editing.stages} == {name}
+
+
+def test_methods_bring_their_own_kind_of_noise_levels():
+    for name, kind in (("sdi", "linear"), ("pfd", "pfd"), ("cfd", "linear"), ("vsd", "window")):
+        assert {stage.timesteps.kind for stage in resolve(RefineJob(prompt="a mug", method=name), PriorCard()).stages} == {kind}
+
+
+def test_a_loss_on_pictures_needs_a_clean_estimate(small_job, ball, tiny_prior):
+    stage = msgspec.structs.replace(small_job.stages[1], image_loss=0.1, steps=2)
+    with pytest.raises(UserError, match="loss on pictures, and the method 'bridge' has no clean estimate"):
+        resolve(msgspec.structs.replace(small_job, stages=(stage,)), PriorCard())
+    plain, pictures = (msgspec.structs.replace(stage, method="sds", image_loss=weight) for weight in (0.0, 10.0))
+    runs = [_run(msgspec.structs.replace(small_job, stages=(each,)), ball, tiny_prior) for each in (plain, pictures)]
+    assert not _same(*runs)
+
+
+def test_a_clamp_bounds_the_gradient(small_job, ball, tiny_prior):
+    stage = msgspec.structs.replace(small_job.stages[1], method="sds", steps=2)
+    clamped = msgspec.structs.replace(stage, clamp=(1e-4, 1e-4))
+    runs = [_run(msgspec.structs.replace(small_job, stages=(each,)), ball, tiny_prior) for each in (stage, clamped)]
+    assert not _same(*runs)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_of_the_card_are_within_the_settings_limits(name):
+    assert isinstance(parse_parameters(name, {}, PriorCard()), PARAMETERS[name])
+
+
+def test_source_prompt_and_domain_exclude_each_other():
+    with pytest.raises(UserError, match=r"source prompt .* and a domain"):
+        resolve(RefineJob(prompt="a mug", source_prompt="a drawing", domain="painting"), PriorCard())
