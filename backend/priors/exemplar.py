@@ -26,12 +26,14 @@ from backend.priors.exemplar_words import CaptionIndex
 from backend.priors.sampling import Sampling
 
 SIZE_PX = 64
-# Latents are (rgb - MIDDLE) / SPREAD, which gives pictures on light backgrounds about unit variance.
-MIDDLE, SPREAD = 0.5, 0.25
+SPREAD = 0.25  # display values that make one unit of latent
 
 
 class ExemplarPrior(ClosedFormPrior):
-    """The exact posterior over pictures. Latents are their pixels; `decode` and `encode` are inverse to each other.
+    """The exact posterior over pictures. Latents are pixels, (rgb - the mean picture) / .25; `decode` is the inverse of `encode`.
+
+    The mean picture is taken off because the noisiest level still holds alpha = .068 of the data: a sampler starts from noise without
+    it, and on latents with a common part (a white background) it would fall to whichever picture is nearest to none.
 
     A prompt's condition is one row of log weights [N] over the pictures, float64, so that two prompts can be blended:
 
@@ -82,7 +84,9 @@ class ExemplarPrior(ClosedFormPrior):
         self.captions, self.views = tuple(captions), tuple(views)
         self.word_nats, self.view_nats = word_nats, view_nats
         self._index = CaptionIndex(captions, views)
-        self.bank = ((pixels.double() - MIDDLE) / SPREAD).flatten(1).to(self.device)  # [N, 3 S^2]
+        pixels = pixels.double().to(self.device)
+        self.mean_picture = pixels.mean(0)  # [3, S, S] display values
+        self.bank = ((pixels - self.mean_picture) / SPREAD).flatten(1)  # [N, 3 S^2]
         self._squares = self.bank.square().sum(1)  # [N]
 
     def network(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
@@ -111,10 +115,10 @@ class ExemplarPrior(ClosedFormPrior):
         size = self.latent_shape[1], self.latent_shape[2]
         if (height, width) != size:
             rgb = F.interpolate(rgb, size, mode="bilinear", align_corners=False, antialias=height > size[0] or width > size[1])
-        return (rgb - MIDDLE) / SPREAD
+        return (rgb - self.mean_picture.to(rgb.dtype)) / SPREAD
 
     def decode(self, latents: Tensor) -> Tensor:
-        return (latents.detach() * SPREAD + MIDDLE).clamp(0.0, 1.0)
+        return (latents.detach() * SPREAD + self.mean_picture.to(latents.dtype)).clamp(0.0, 1.0)
 
     def embed(self, prompts: Sequence[str]) -> Condition:
         """Log weights over the pictures, [B, N] float64; each row's exponentials sum to 1."""
@@ -132,7 +136,7 @@ class ExemplarPrior(ClosedFormPrior):
         """sha256 over pictures, captions, views and what else the posterior depends on."""
         digest = hashlib.sha256(repr((self.captions, self.views, self.latent_shape, self.parametrisation)).encode())
         digest.update(repr((self.word_nats, self.view_nats)).encode())
-        for tensor in (self.bank, self.abar):
+        for tensor in (self.bank, self.mean_picture, self.abar):
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
