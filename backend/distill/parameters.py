@@ -259,7 +259,13 @@ class JSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         Literal["two_target", "saturating", "non_saturating"],
         Meta(title="Form", description="two_target trains nothing; the weighted forms train a critic."),
     ] = "two_target"
-    guidance: Guidance = 13.5
+    guidance: Annotated[
+        Annotated[float, Meta(ge=0.0, le=1000.0)] | None,
+        Meta(
+            title="Guidance",
+            description="How strongly the prompt pulls; empty is what suits the form: 13.5 for two_target, 7.5 for the weighted forms.",
+        ),
+    ] = None
     inversion_guidance: InversionGuidance = -13.5
     k: Annotated[
         float,
@@ -277,7 +283,10 @@ class JSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         float,
         Meta(ge=0.0, le=1000.0, title="Sharpness", description="How decidedly the weighted forms tell renders from the prior's pictures."),
     ] = 1.0
-    weighting: Weight = "uniform"
+    weighting: Annotated[
+        Literal["form", Weighting],
+        Meta(title="Weighting", description="How much each noise level counts; form: uniform for two_target, sds for the weighted forms."),
+    ] = "form"
     critic_rate: CriticRate = 1e-4
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1

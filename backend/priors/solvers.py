@@ -33,6 +33,10 @@ class Level(NamedTuple):
         return self.sigma / self.alpha
 
 
+Disturbance = Callable[[int, Tensor | None, Tensor, Level, Level], Tensor]
+"""(number of the step, from 0; which samples, as for a field; their x, after the step; the levels before and after) -> x."""
+
+
 class _Step(NamedTuple):
     which: Tensor | None  # host; None: every sample
     here: list[int]
@@ -70,12 +74,12 @@ def invert(
     nodes: Sequence[Sequence[int]],
     solver: InversionSolver = "ddim",
     *,
-    disturb: Callable[[int, Tensor, Level, Level], Tensor] | None = None,
+    disturb: Disturbance | None = None,
 ) -> Tensor:
     """x_t [B,C,H,W] on the flow through the clean `latents`; nodes: per sample, from CLEAN up. One prediction per step and sample.
 
     "ab2": two-step Adams-Bashforth in st, xb + h ((1 + u) e_k - u e_{k-1}) with u = h/(2 h_prev); unstable below ten nodes.
-    disturb: (number of the step, which samples' x moved, level before, level after) -> x, for noise on the way.
+    disturb: for noise on the way, after every step.
     """
     x_t = latents
     before_noise, before_step = torch.zeros_like(latents), torch.ones_like(latents[:, :1, :1, :1])
@@ -92,7 +96,7 @@ def invert(
             before_noise, before_step = _put(before_noise, step.which, noise), _put(before_step, step.which, size)
         moved = there.alpha * (x / here.alpha + size * slope)
         if disturb is not None:
-            moved = disturb(index, moved, here, there)
+            moved = disturb(index, step.which, moved, here, there)
         x_t = _put(x_t, step.which, moved)
     return x_t
 

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from backend.distill.contract import Distilled, Method, MethodState, Pose, broadcast, latent_loss
 from backend.distill.parameters import PARAMETERS
 from backend.priors.counting import CountingPrior
+from backend.refine.seeds import generator as seeded
 
 from .conftest import scene
 
@@ -50,7 +51,7 @@ class Inputs:
             assert draw.of == "step" or draw.shape == "latent"
             shape = self.latents.shape if draw.shape == "latent" else (batch,)
             make = torch.randn if draw.kind == "normal" else torch.rand
-            self.draws[draw.name] = make(shape, generator=generator, dtype=torch.float64).to(dtype)
+            self.draws[draw.name] = make(shape, generator=seeded(0, draw.name), dtype=torch.float64).to(dtype)
         self.conditions = {role: self.prior.embed(ROLES[role]) for role in method.roles(parameters)}
         self.pose = Pose(torch.linspace(0, 270, batch), torch.zeros(batch), torch.eye(4).expand(batch, 4, 4))
         self.critic = LinearCritic() if method.uses_critic(parameters) else None
@@ -201,8 +202,10 @@ def _velocity(method, parameters):
     size = reference.abs().amax(dim=(1, 2, 3), keepdim=True)
     # With other settings a solve may magnify the rounding of its first steps without bound; float64 below holds for all.
     for parametrisation in ("epsilon", "v_prediction") if parameters == method.parameters() else ():
-        gradient = Inputs(method, parameters, prior=scene(parametrisation)).run().gradient
-        assert ((gradient - reference) / size).abs().max() < 1e-6, parametrisation
+        prior = CountingPrior(scene(parametrisation))
+        gradient = Inputs(method, parameters, prior=prior).run().gradient
+        # Each call on a way magnifies the rounding of those before it: by its guidance, and by sigma/alpha = 9 at the highest level.
+        assert ((gradient - reference) / size).abs().max() < (1e-6 if prior.calls == 1 else 1e-5), parametrisation
     exact = Inputs(method, parameters, prior=scene("v_prediction"), dtype=torch.float64).run().gradient
     torch.testing.assert_close(exact, reference, atol=1e-10, rtol=1e-10)
 

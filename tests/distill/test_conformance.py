@@ -11,8 +11,10 @@ from backend.distill.parameters import (
     DualBridgeParameters,
     ESDParameters,
     ISMParameters,
+    JSDParameters,
     NFSDParameters,
     PFDParameters,
+    SDIParameters,
     SDSParameters,
     VSDParameters,
 )
@@ -47,6 +49,20 @@ OTHER_SETTINGS = {
         ISMParameters(delta_t=80.0, stride=50, inversion_guidance=-6.5, weighting="sds"),
         ISMParameters(delta_t=(20.0, 300.0, 9), perp_neg=True),
         ISMParameters(delta_t=5000.0, stride=1),
+    ],
+    "sdi": [
+        SDIParameters(match_reference=True),
+        SDIParameters(eta=0.0, inversion_guidance=None, stride=37, weighting="x0"),
+        SDIParameters(guidance=1.0, inversion_guidance=0.0, eta=1.0),
+        SDIParameters(guidance=7.5, inversion_guidance=-7.5, perp_neg=True),
+        SDIParameters(stride=250, match_reference=True, perp_neg=True),
+    ],
+    "jsd": [
+        JSDParameters(k=0.0, eta=0.0),
+        JSDParameters(k=0.3, guidance=7.5, inversion_guidance=None, stride=200, weighting="x0", perp_neg=True),
+        JSDParameters(form="saturating"),
+        JSDParameters(form="non_saturating", sharpness=20.0, perp_neg=True),
+        JSDParameters(form="saturating", guidance=1.0, sharpness=0.0, weighting="uniform"),
     ],
     "pfd": [
         PFDParameters(guidance=1.0, steps=1, solver="ddim"),
