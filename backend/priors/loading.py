@@ -59,7 +59,7 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     try:
-        with _quietly():
+        with quietly():
             tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except (OSError, ValueError) as error:
         raise _damaged(folder / "tokenizer", error) from error
@@ -135,7 +135,7 @@ def _network(folder: Path, part: str, load: Callable[..., Any]) -> tuple[Any, li
         for path in files:
             with safe_open(path, framework="pt"):
                 pass  # a file cut short is found here, by its length
-        with _quietly():
+        with quietly():
             network, found = load(
                 pretrained_model_name_or_path=folder / part,
                 variant=variant,
@@ -153,7 +153,7 @@ def _network(folder: Path, part: str, load: Callable[..., Any]) -> tuple[Any, li
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keeps both libraries from printing bars and remarks while they load; the settings are the process's, so they are put back."""
     before = [(log, log.is_progress_bar_enabled(), log.get_verbosity()) for log in (transformers_logging, diffusers_logging)]
     for log, _, _ in before:
