@@ -1,4 +1,4 @@
-"""A prior whose density is known: a Gaussian mixture with labels for prompts, exact scores, log densities and samples.
+"""A prior whose density is known: a Gaussian mixture with labels for prompts, exact scores, densities, samples and flows.
 
 gradients.md 5.1-5.3. Data are d numbers laid out as latents (C, H, W), C*H*W = d; the encoder is the identity. With
 p_t(x|y) = sum_k pi_k N(x; alpha mu_k, C_k), C_k = alpha^2 S_k + sigma^2 I, k over the components of label y, r_k the
@@ -18,6 +18,7 @@ from backend.errors import UserError
 from backend.priors.card import PriorCard
 from backend.priors.closed_form import ClosedFormPrior
 from backend.priors.contract import Condition
+from backend.priors.nodes import CLEAN
 from protocol.strict import nearest
 
 
@@ -55,6 +56,7 @@ class GaussianMixturePrior(ClosedFormPrior):
         card = card or PriorCard(name="mixture", vocabulary=tuple(filter(None, groups)), target_suffix="", source_descriptors="")
         super().__init__(shape, shape[1], card, parametrisation=parametrisation, abar=abar, device=device)
         self.labels = tuple(groups)
+        self._members = [tuple(members) for members in groups.values()]
         self.means = means.double().to(self.device)
         # In the eigenbasis C_k stays diagonal at every noise level, so nothing is factored or inverted during a run.
         variances, basis = torch.linalg.eigh(covariances.double())
@@ -88,6 +90,26 @@ class GaussianMixturePrior(ClosedFormPrior):
         unit = torch.randn(count, self.means.shape[1], dtype=torch.float64, generator=generator).to(self.device)
         scaled = unit * self.variances[component].sqrt()
         return (self.means[component] + torch.einsum("nij,nj->ni", self.basis[component], scaled)).view(count, *self.latent_shape)
+
+    def flow(self, x: Tensor, start: int, end: int, prompt: str = "") -> Tensor:
+        """Where the probability-flow ODE of a label with one component takes x [B,C,H,W] from one noise level to another, float64.
+
+        Levels as in `nodes`, CLEAN included, in either order; from CLEAN no variance may be 0. Along each eigenvector, with
+        D = alpha^2 s^2 + sigma^2, x_end = alpha_end mu + sqrt(D_end / D_start) (x - alpha_start mu) (gradients.md 5.2).
+
+        Errors: UserError for a label with several components, whose flow has no closed form.
+        """
+        members = self._members[self.labels.index(prompt)]
+        if len(members) != 1:
+            raise UserError(
+                f"The flow of the label '{prompt}' has no closed form: it should be one Gaussian, but it is {len(members)}.",
+                "Choose a label with one component.",
+            )
+        mean, variances, basis = (of[members[0]] for of in (self.means, self.variances, self.basis))
+        before, after = (1.0 if level == CLEAN else float(self.abar_host[level]) for level in (start, end))
+        along = (x.double().flatten(1) - math.sqrt(before) * mean) @ basis
+        stretched = along * ((after * variances + 1.0 - after) / (before * variances + 1.0 - before)).sqrt()
+        return (math.sqrt(after) * mean + stretched @ basis.mT).view_as(x)
 
     def encode(self, rgb: Tensor) -> Tensor:
         """The identity: pictures are latents here."""
