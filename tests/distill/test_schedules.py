@@ -120,7 +120,10 @@ def level_by_definition(progress, m1, m2, s1, s2, two):
 
 @pytest.mark.parametrize(
     ("dreamtime", "numbers", "expected"),
-    [(DreamTime(), (800, 500, 300, 100, 2), [980, 822, 673, 524, 218]), (CFD_DREAMTIME, (800, 400, 100, 150, 1), [980, 733, 578, 423, 103])],
+    [
+        (DreamTime(), (800, 500, 300, 100, 2), [980, 822, 673, 524, 218]),
+        (CFD_DREAMTIME, (800, 400, 100, 150, 1), [980, 733, 578, 423, 103]),
+    ],
 )
 def test_k1_both_dreamtimes_follow_the_definition(dreamtime, numbers, expected):
     schedule = Schedule(kind="dreamtime", dreamtime=dreamtime)
