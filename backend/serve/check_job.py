@@ -51,6 +51,7 @@ def read_job(submit: Submit, offered: Mapping[str, OfferedPrior], limits: Limits
         raise UserError(f"The job should be a map of settings, but it is a {type(data).__name__}.", "Send its settings by name.")
     job = job_from(data)
     check_prompt(job.prompt, limits)
+    _check_other_texts(job, limits)
     if job.mode not in SERVED_MODES:
         raise UserError(f"Mode '{job.mode}' has no run yet.", f"Use {', '.join(SERVED_MODES)}.")
     if job.prior not in offered:
@@ -82,6 +83,14 @@ def check_prompt(prompt: str, limits: Limits) -> None:
         raise UserError("The prompt is empty.", "Say in a few words what it is.")
     if len(prompt) > limits.prompt_characters:
         raise UserError(f"The prompt has {len(prompt)} characters, but at most {limits.prompt_characters} are taken.", "Shorten it.")
+
+
+def _check_other_texts(job: RefineJob, limits: Limits) -> None:
+    for name, text in (("source prompt", job.source_prompt), ("domain", job.domain)):
+        if len(text) > limits.prompt_characters:
+            raise UserError(f"The {name} has {len(text)} characters, but at most {limits.prompt_characters} are taken.", "Shorten it.")
+    if job.debias:  # it names a folder or a download, which a client does not choose
+        raise UserError("This server takes no 'debias': it would load a model that the client names.", "Leave it out, or run it locally.")
 
 
 def check_steer(command: Steer, limits: Limits) -> None:

@@ -47,6 +47,10 @@ def test_the_same_twice_and_another_under_the_same_id(shared, connect):
         ({"device": "cuda:7"}, "input", "cuda:7"),
         ({"budget": {"texture_px": 16384}}, "input", "texture_px"),
         ({"keep": "x"}, "input", "cannot keep"),
+        ({"debias": "/etc/passwd"}, "input", "takes no 'debias'"),
+        ({"debias": "bert-base-uncased"}, "input", "Leave it out"),
+        ({"source_prompt": "x" * 3000}, "input", "The source prompt has 3000 characters"),
+        ({"domain": "x" * 3000}, "input", "The domain has 3000 characters"),
         ({"sed" * 5000: 1}, "input", "no setting"),
     ],
 )
