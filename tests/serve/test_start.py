@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from backend.cli.main import app
@@ -101,6 +102,20 @@ def test_priors_by_name(tmp_path):
     for named in (("./nowhere",), (str(tmp_path / "mine"), str(tmp_path / "mine"))):
         with pytest.raises(UserError):
             offer_priors(named)
+
+
+def test_a_folder_of_pictures_is_offered_under_its_name(tmp_path):
+    folder = tmp_path / "mugs"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text("a red mug, front view")
+    offered = offer_priors((f"exemplar:{folder}",))["mugs"]
+    assert offered.location == f"exemplar:{folder.resolve()}"
+    assert offered.info.vocabulary == ("red", "mug") and offered.info.example_prompts == ("a red mug, front view",)
+    (folder / "1.txt").unlink()
+    told = _serve("--prior", f"exemplar:{folder}", "--port", "0", "--data", str(tmp_path / "data"))
+    assert told.returncode == 2 and "1.png' has no caption" in told.stderr and told.stderr.count("\n") == 1
 
 
 def _serve(*options):
