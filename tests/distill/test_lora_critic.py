@@ -147,6 +147,17 @@ def test_the_prior_is_the_same_before_between_and_after(load, shape):
         scene.predict(second, None)
 
 
+def test_a_network_of_the_sdxl_shape_reads_the_pooled_text_and_the_picture_size(load):
+    prior = load("sdxl")
+    scene = Scene(prior)
+    rows = scene.condition.expand(2)
+    sizes = torch.tensor([[16, 16, 0, 0, 16, 16]] * 2)  # original height and width, crop's top and left, target height and width
+    more = {"text_embeds": rows.pooled, "time_ids": sizes}
+    expected = prior.unet(scene.z, scene.t, encoder_hidden_states=rows.text, added_cond_kwargs=more).sample
+    assert torch.equal(prior.network_output(scene.z, scene.t, rows), expected)
+    assert not torch.equal(prior.network_output(scene.z, scene.t, replace(rows, pooled=2 * rows.pooled)), expected)
+
+
 def test_base_weights_that_ask_for_a_gradient_get_none_and_keep_asking(load):
     prior = load("sd1")
     prior.unet.requires_grad_(True)
