@@ -122,7 +122,9 @@ class MixedCritic:
     """One critic for predictions with a camera, another for those without, as ESD asks for them. Both are fitted to the same latents.
 
     The 2D Gaussian of ESD's Fig. 3 is `MixedCritic(DiracCritic(prior), GaussianCritic(prior))`: given the camera a render is one point.
-    For particles it is `MixedCritic(DiracCritic(prior, h), KDECritic(prior, h))`.
+    For particles it is `MixedCritic(DiracCritic(prior, h), KDECritic(prior, h))`, asked about the samples of its KDE: any `Pose` then means
+    "this particle alone", and None means "all of them", so VSD without a pose and ESD at lambda = 1 both find the target. With a
+    KDE for both, lambda has no effect.
     """
 
     def __init__(self, with_camera: Critic, without_camera: Critic) -> None:

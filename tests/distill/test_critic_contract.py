@@ -89,6 +89,14 @@ def check_critic(critic: Critic, latents, condition, pose, *, learns=True, steps
     for one, other in zip(several, critic.predict(z_t, t, condition, [None, pose]), strict=True):
         assert torch.equal(one, other)
 
+    # What it learned from is not looked at again: latents that move in place do not move it.
+    given = latents.clone()
+    critic.train_step(given, condition, pose, generator)
+    learned = critic.predict(z_t, t, condition, [None, pose])
+    given += 1.0
+    for one, other in zip(critic.predict(z_t, t, condition, [None, pose]), learned, strict=True):
+        assert torch.equal(one, other)
+
     # The state is a copy, and with that of the generator it is all that training depends on: resuming repeats the run bit for bit.
     held = critic.state()
     kept, numbers = copy.deepcopy(held), generator.get_state()
@@ -100,7 +108,7 @@ def check_critic(critic: Critic, latents, condition, pose, *, learns=True, steps
     ahead = go_on()
     _same(held, kept)
     critic.load_state(held)
-    for one, other in zip(critic.predict(z_t, t, condition, [None, pose]), several, strict=True):
+    for one, other in zip(critic.predict(z_t, t, condition, [None, pose]), learned, strict=True):
         assert torch.equal(one, other)
     generator.set_state(numbers)
     _same(ahead, go_on())
