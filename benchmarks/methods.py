@@ -5,13 +5,13 @@
     python benchmarks/methods.py --write               also puts the table into docs/benchmarks.md
 
 A step here is the method's gradient for some views, without rendering; methods with a critic also give it its lesson. The denoiser is
-the network itself: conversions, joining of texts, adapters going in and out are not. Medians over the steps.
+the network itself: conversions, joining of texts, adapters going in and out are not. All steps use the same noise levels, one from each
+slice of the range, and of each part the fastest is told: whatever else a machine does only adds.
 """
 
 import argparse
 import platform
 import re
-import statistics
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ from backend.refine.device import choose_device
 
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 POSITIONS = 77
-WARM = 3  # steps that are not counted
+WARM = 2  # steps that are not counted
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -65,12 +65,16 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Figures(NamedTuple):
-    """Of one step: denoiser rows per view, milliseconds of the gradient, of the denoiser in it, of the critic's lesson."""
+    """Of one step: denoiser rows per view; milliseconds of the gradient's denoiser, of the rest of it, of the critic's lesson."""
 
     rows: float
-    gradient: float
     denoiser: float
+    other: float
     lesson: float
+
+    @property
+    def gradient(self) -> float:
+        return self.denoiser + self.other
 
 
 class Clock:
@@ -111,7 +115,7 @@ def random_prior(shape: str, device: torch.device) -> DiffusersPrior:
 
 
 def measure(prior: DiffusersPrior, name: str, given: dict[str, Any], views: int, steps: int) -> Figures:
-    """Medians over `steps` steps at noise levels drawn from the whole range."""
+    """The fastest of each part in `steps` steps, all at the same noise levels: one per view, from equal slices of the whole range."""
     method, parameters = methods.method(name), parse_parameters(name, given)
     counted, clock, device = CountingPrior(prior), Clock(prior.device), prior.device
     source = torch.Generator().manual_seed(0)
@@ -130,20 +134,18 @@ def measure(prior: DiffusersPrior, name: str, given: dict[str, Any], views: int,
         prior.unet.register_forward_pre_hook(lambda *_: inside.append(clock.now())),
         prior.unet.register_forward_hook(lambda *_: inside.append(clock.now())),
     ]
-    rows, moments = [], []
+    t = draw_timesteps(Schedule(), 0, 1, views, prior.timesteps, torch.Generator().manual_seed(0))
+    moments = []
     for step in range(WARM + steps):
-        t = draw_timesteps(Schedule(), step, steps, views, prior.timesteps, source)
         draws = {draw.name: normal(*(latents.shape if draw.shape == "latent" else (views,))) for draw in method.draws(parameters)}
         away = torch.full((views, 2), -0.5, device=device) if "away" in roles else None
         state = MethodState(step, WARM + steps, critic, reference if method.uses_reference else None, away)
-        before = counted.rows + (critic.rows if critic else 0)
         inside.clear()
         began = clock.now()
         found: Distilled = method.gradient(counted, latents, t, draws, conditions, pose, parameters, state)
         ended, calls = clock.now(), list(inside)
         if critic:
             critic.train_step(latents, conditions["critic"], pose, source)
-        rows.append((counted.rows + (critic.rows if critic else 0) - before) / views)
         moments.append((began, ended, clock.now(), calls))
     if not found.gradient.isfinite().all():  # waits for the device, too
         raise RuntimeError(f"{name} made a gradient that is not finite")
@@ -153,27 +155,22 @@ def measure(prior: DiffusersPrior, name: str, given: dict[str, Any], views: int,
         hook.remove()
     if critic:
         critic.close()
-    timed = [
-        Figures(
-            rows=share,
-            gradient=clock.between(began, ended),
-            denoiser=sum(clock.between(first, last) for first, last in zip(calls[::2], calls[1::2], strict=True)),
-            lesson=clock.between(ended, taught) if critic else 0.0,
-        )
-        for share, (began, ended, taught, calls) in zip(rows[WARM:], moments[WARM:], strict=True)
-    ]
-    middle = [statistics.median(column) for column in zip(*timed, strict=True)]
-    return Figures(statistics.mean(share.rows for share in timed), *middle[1:])
+    rows = (counted.rows + (critic.rows if critic else 0)) / views / len(moments)
+    timed = []
+    for began, ended, taught, calls in moments[WARM:]:
+        denoiser = sum(clock.between(first, last) for first, last in zip(calls[::2], calls[1::2], strict=True))
+        lesson = clock.between(ended, taught) if critic else 0.0
+        timed.append((denoiser, clock.between(began, ended) - denoiser, lesson))
+    return Figures(rows, *(min(part) for part in zip(*timed, strict=True)))
 
 
 def table(results: dict[str, Figures]) -> str:
     lines = ["| method | rows a view | gradient, ms | of it not denoiser, ms | not denoiser | critic's lesson, ms | step, ms |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, it in results.items():
-        other = it.gradient - it.denoiser
         lesson = f"{it.lesson:.1f}" if it.lesson else ""
         lines.append(
-            f"| {name} | {it.rows:.3g} | {it.gradient:.1f} | {other:.2f} | {100 * other / it.gradient:.1f} % "
+            f"| {name} | {it.rows:.3g} | {it.gradient:.1f} | {it.other:.2f} | {100 * it.other / it.gradient:.1f} % "
             f"| {lesson} | {it.gradient + it.lesson:.1f} |"
         )
     return "\n".join(lines)
