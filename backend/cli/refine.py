@@ -1,6 +1,5 @@
 """`sketchbridge refine`: one sketch, prompt or mesh into one asset."""
 
-import errno
 import json
 import signal
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from protocol.errors import ResourceError, UserError
+from backend.cli.options import make_folder, pair
+from protocol.errors import UserError
 
 
 def refine_command(
@@ -52,7 +52,7 @@ def refine_command(
             "keep": keep,
             "preset": preset,
             "method": method,
-            "parameters": dict(_pair(text) for text in set_ or ()),
+            "parameters": dict(pair(text) for text in set_ or ()),
             "source_prompt": source_prompt,
             "domain": domain,
             "debias": debias,
@@ -70,7 +70,7 @@ def refine_command(
         job = job_from(settings)
     if not resume and not job.prompt.strip():
         raise UserError("The prompt is empty.", 'Say in a few words what it is: --prompt "a red flower".')
-    _make_folder(out)
+    make_folder(out)
 
     from backend.cli.listen import JsonLines, ProgressBar
     from backend.refine.control import Control
@@ -94,16 +94,6 @@ def refine_command(
         raise typer.Exit(130)
 
 
-def _pair(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"'--set {text}' is not NAME=VALUE.", "Write for example --set guidance=15.")
-    try:
-        return name.strip(), json.loads(value)
-    except json.JSONDecodeError:
-        return name.strip(), value
-
-
 def _job_in(path: Path) -> tuple[Any, tuple[Any, ...]]:
     """The job of a job file; of a report the job as it was resolved, so that later presets change nothing, and the journal."""
     from protocol.job import Repeat, job_from
@@ -121,18 +111,3 @@ def _job_in(path: Path) -> tuple[Any, tuple[Any, ...]]:
         return job_from(data), ()
     again = convert(data, Repeat, "The report")
     return again.resolved, again.journal
-
-
-def _make_folder(out: Path) -> None:
-    """The output folder, made and probed before anything is computed."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(
-                f"There is no space left for the output folder '{out}'.", "Free some, or choose another with --out."
-            ) from None
-        raise UserError(f"The output folder '{out}' cannot be written: {error.strerror}.", "Choose another with --out.") from None

@@ -1,0 +1,34 @@
+"""Options that several commands read."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import ResourceError, UserError
+
+
+def pair(text: str) -> tuple[str, Any]:
+    """NAME=VALUE apart; the value as JSON where it is, else as the text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"'--set {text}' is not NAME=VALUE.", "Write for example --set guidance=15.")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value
+
+
+def make_folder(out: Path) -> None:
+    """The output folder, made and probed before anything is computed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(
+                f"There is no space left for the output folder '{out}'.", "Free some, or choose another with --out."
+            ) from None
+        raise UserError(f"The output folder '{out}' cannot be written: {error.strerror}.", "Choose another with --out.") from None

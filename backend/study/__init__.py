@@ -1,0 +1,1 @@
+"""Comparisons and experiments: many runs, one table, one figure."""
