@@ -1,7 +1,7 @@
 """Probability-flow distillation (arXiv 2605.09071): to the noise along the present flow, back along the prior's."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 import torch
@@ -34,9 +34,9 @@ class PFD(BaseMethod):
 
     name: ClassVar[str] = "pfd"
     title: ClassVar[str] = "Probability-flow distillation (PFD)"
-    source: ClassVar[str] = "Probability-Flow Distillation, arXiv 2605.09071; the forward form after its remark on the dropped Jacobian"
+    source: ClassVar[str] = "Probability-Flow Distillation, arXiv 2605.09071, its update z - rate (z - x0h)"
     parameters: ClassVar[type[msgspec.Struct]] = PFDParameters
-    reduction: ClassVar = "mean"
+    reduction: ClassVar[Literal["sum", "mean"]] = "mean"
     uses_guidance: ClassVar[bool] = True
     gives_clean: ClassVar[bool] = True
 
@@ -78,7 +78,7 @@ class PFD(BaseMethod):
                 inverse = guide(said["null"], said["target"], inversion_guidance)
                 return inverse, guide(said["null"], said["target"], parameters.guidance)
 
-            residual = forward_difference(prior, z, levels, pair, parameters)
+            residual = forward_difference(prior, z, levels, pair, parameters)  # PFD-forward of gradients.md 2.10
         else:
             inverse = inversion_field(prior, conditions, inversion_guidance)
             reverse = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)

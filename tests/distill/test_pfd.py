@@ -7,6 +7,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from backend.distill.contract import MethodState
 from backend.distill.methods import METHODS
 from backend.distill.parameters import PFDParameters, SDIParameters
 from backend.distill.pfd import forward_difference, there_and_back
@@ -55,6 +56,16 @@ def test_pfd_one_step_is_the_distance_to_the_posterior_mean():
     clean = (x_t - sigma * eps(prior, x_t, t, "target")) / alpha
     found = pfd(prior, z, t, guidance=1.0, inversion_steps=1, steps=1)  # 1 - g = 0: the inversion reads the null text
     torch.testing.assert_close(found, z - clean, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["two_solve", "forward"])
+def test_pfd_clean_is_where_the_gradient_pulls(form):
+    prior = scene()
+    z, t, _, _ = some_latents(prior, [200, 700])
+    conditions = {"target": prior.embed(["target"]), "null": prior.embed([""])}
+    out = PFD.gradient(prior, z, t, {}, conditions, None, PFDParameters(form=form, weighting="x0"), MethodState())
+    alpha, sigma = coefficients(prior, t)
+    torch.testing.assert_close(out.gradient, sigma / alpha * (z - out.clean), atol=1e-12, rtol=1e-10)
 
 
 # Between Gaussians
