@@ -162,7 +162,7 @@ class Descent:
             leaf.grad = present_gradient + factor * pull
 
     def _move(self, index: int, fraction: float) -> None:
-        warm = warm_up(index)
+        warm = warm_up(index, self.stage.steps)
         if self.moves_colour:
             scale = warm * ramp(self.stage.colour_rate, fraction)
             for group, rate in zip(self.colour.param_groups, self.colour_rates, strict=True):

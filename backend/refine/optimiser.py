@@ -40,9 +40,9 @@ class UniformAdam:
         self.steps = int(state["steps"])
 
 
-def warm_up(step: int, over: int = 20) -> float:
-    """Factor on the learning rates after moments were cleared (refinement.md 1.2): linear to 1 over `over` steps."""
-    return min(1.0, (step + 1) / over)
+def warm_up(step: int, steps: int) -> float:
+    """Factor on learning rates after moments were cleared (refinement.md 1.2): linear to 1 over 20 steps, a quarter of a short stage."""
+    return min(1.0, (step + 1) / max(1, min(20, steps // 4)))
 
 
 def ramp(ends: tuple[float, float], fraction: float) -> float:

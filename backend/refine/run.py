@@ -109,6 +109,7 @@ class _Run:
 
     def go(self) -> Result:
         self._warn_about_words(self.prompt)
+        self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
         self.log.progress("start", self.done, self.stages, prepared=False)
         with self.log.phase("start"):
             self.subject = prepare(self.job, self.inputs, self.device)
@@ -120,7 +121,6 @@ class _Run:
             for note in self.subject.notes:
                 self.log.note(note)
         stage_index, step, descent_state = 0, 0, None
-        self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
         if self.held is not None:
             stage_index, step, descent_state = self._resume(self.held)
         else:

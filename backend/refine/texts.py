@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from backend.distill import methods
 from backend.distill.contract import Role
+from backend.distill.debias import debiased_prompts
 from backend.distill.prompts import PromptBank
 from backend.distill.read_parameters import parse_parameters
 from backend.priors.contract import Prior
@@ -17,4 +18,5 @@ def texts_of(job: RefineJob, prompt: str, stages: Sequence[Stage], prior: Prior)
         parameters = parse_parameters(stage.method, stage.parameters, prior.card)
         roles |= dict.fromkeys(methods.method(stage.method).roles(parameters))
     clay = any(stage.shading.clay > 0 for stage in stages)
-    return PromptBank(prior, prompt, roles, clay=clay, domain=job.domain, source_prompt=job.source_prompt)
+    per_view = debiased_prompts(prompt, job.debias, prior.card.view_words) if job.debias else None
+    return PromptBank(prior, prompt, roles, clay=clay, domain=job.domain, source_prompt=job.source_prompt, per_view=per_view)

@@ -50,8 +50,9 @@ def test_uniform_adam_does_not_let_rarely_seen_elements_jump():
 
 
 def test_warm_up_and_ramp():
-    assert warm_up(0) == pytest.approx(0.05)
-    assert warm_up(19) == warm_up(500) == 1.0
+    assert warm_up(0, 80) == pytest.approx(0.05)
+    assert warm_up(19, 80) == warm_up(500, 1000) == 1.0
+    assert warm_up(0, 8) == pytest.approx(0.5) and warm_up(1, 8) == warm_up(0, 1) == 1.0
     assert ramp((1.0, 0.2), 0.5) == pytest.approx(0.6)
 
 

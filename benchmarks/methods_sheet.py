@@ -1,0 +1,75 @@
+"""The sheet of docs/methods.md: one sketch under every gradient, each with as many denoiser rows as the default run has.
+
+python benchmarks/methods_sheet.py --write           all of it (about half an hour on two cores)
+python benchmarks/methods_sheet.py --only pfd        one method, into --out alone
+"""
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import msgspec
+from PIL import Image
+
+from backend.distill.parameters import PARAMETERS
+from backend.priors.counting import CountingPrior
+from backend.priors.resolve import resolve_prior
+from backend.refine.estimate import rows_of
+from backend.refine.read_inputs import read_inputs
+from backend.refine.report import report
+from backend.refine.resolve import resolve
+from backend.refine.run import refine
+from backend.render.sheet import tile
+from protocol.job import RefineJob
+
+ROOT = Path(__file__).parent.parent
+SKETCH, PROMPT = ROOT / "examples" / "sketches" / "flower.glb", "a red flower"
+SHOWN = 5  # views
+HEAD = "| method | steps | denoiser rows | seconds | recall | moved > h/2 | roughness |\n|---|---|---|---|---|---|---|"
+
+
+def rows(job: RefineJob, prior: CountingPrior) -> float:
+    return sum(rows_of(stage, prior) for stage in resolve(job, prior.card).stages)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--out", type=Path, default=Path("out/methods"))
+    options.add_argument("--only", default="", help="methods whose name contains this")
+    options.add_argument("--write", action="store_true", help="put picture and table into docs/")
+    given = options.parse_args()
+    prior = CountingPrior(resolve_prior("starter", "cpu"))
+    plain = RefineJob(prompt=PROMPT, sketch=str(SKETCH), preview_every=0, warm_start=False)
+    budget = rows(plain, prior)
+    pictures, lines = [], []
+    for name in PARAMETERS:
+        if given.only not in name:
+            continue
+        job = msgspec.structs.replace(plain, method=name)
+        whole = sum(stage.steps for stage in resolve(job, prior.card).stages)
+        job = msgspec.structs.replace(job, steps=max(4, round(whole * budget / rows(job, prior))))
+        began = time.perf_counter()
+        result = refine(job, read_inputs(job), out=given.out / name, prior=prior.prior)
+        facts = report(result)
+        assert result.exported is not None
+        if not pictures:
+            pictures.append(("sketch", result.exported.pictures["sketch"][:SHOWN]))
+        pictures.append((name, result.exported.pictures["result"][:SHOWN]))
+        measured = " | ".join(f"{facts[key]:.3f}" for key in ("recall", "moved_share", "roughness"))
+        lines.append(f"| {name} | {result.steps_done} | {result.rows} | {time.perf_counter() - began:.0f} | {measured} |")
+        print(lines[-1], flush=True)
+        given.out.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tile(pictures)).save(given.out / "sheet.png", optimize=True)
+    if given.write and not given.only:
+        where = ROOT / "docs" / "pictures" / "methods"
+        where.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tile(pictures)).convert("RGB").save(where / "sketch.png", optimize=True)
+        page = ROOT / "docs" / "methods.md"
+        marked = re.compile(r"(<!-- sheet -->\n).*?(<!-- end -->)", re.S)
+        text = "\n".join([HEAD, *lines])
+        page.write_text(marked.sub(lambda found: found.group(1) + text + "\n" + found.group(2), page.read_text()))
+
+
+if __name__ == "__main__":
+    main()
