@@ -85,4 +85,4 @@ def test_pfd_recovers_four_modes_at_full_size(seed):
     prior = four_modes()
     fresh = prior.sample(3000, generator=torch.Generator().manual_seed(100)).flatten(1)
     forward = recovered(prior, way(1, form="forward"), seed=seed, **size)
-    assert energy_distance(forward, fresh) < 0.015
+    assert energy_distance(forward, fresh) < 0.02
