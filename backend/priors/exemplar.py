@@ -33,7 +33,7 @@ class ExemplarPrior(ClosedFormPrior):
     """The exact posterior over pictures. Latents are pixels, (rgb - the mean picture) / .25; `decode` is the inverse of `encode`.
 
     The mean picture is taken off because the noisiest level still holds alpha = .068 of the data: a sampler starts from noise without
-    it, and on latents with a common part (a white background) it would fall to whichever picture is nearest to none.
+    it, and where pictures have much in common it would nearly always fall to the same one.
 
     A prompt's condition is one row of log weights [N] over the pictures, float64, so that two prompts can be blended:
 

@@ -213,14 +213,14 @@ def test_encode_and_decode_are_inverse_and_a_larger_picture_is_averaged():
     torch.testing.assert_close(flat.grad.sum(), torch.tensor(4.0 * 3 * 64))
 
 
-def test_samples_from_noise_reach_every_picture_in_spite_of_a_common_background():
-    """At the noisiest level .068 of the data is left: with a white background inside the latents all samples would be one picture."""
+def test_samples_from_noise_reach_every_picture_of_a_set_that_is_dark_in_common():
+    """At the noisiest level .068 of the data is left: with what they share inside the latents, 66 of these 80 are the brightest."""
     pixels = torch.ones(4, 3, 32, 32, dtype=torch.float64)
-    pixels[:, :, 8:24, 8:24] = torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.5, 0.1], [0.9, 0.8, 0.1], [0.2, 0.2, 0.2]]).view(4, 3, 1, 1)
+    pixels[:, :, 8:24, 8:24] = torch.tensor([[0.3, 0.1, 0.1], [0.1, 0.3, 0.1], [0.3, 0.3, 0.1], [0.1, 0.1, 0.1]]).view(4, 3, 1, 1)
     prior = ExemplarPrior(pixels, ("mug",) * 4)
     drawn = sample(prior, prior.embed(["mug"] * 80), guidance=1.0, steps=20, generator=torch.Generator().manual_seed(0))
     counted = torch.cdist(drawn.double().flatten(1), prior.bank).argmin(1).bincount(minlength=4)
-    assert counted.min() >= 6
+    assert counted.min() >= 12
 
 
 def test_fingerprint_follows_pictures_captions_and_views():
