@@ -77,12 +77,6 @@ def compare_command(
         seed=seed,
     )
     console = Console(stderr=True)
-    planned = plan(request)
-    runs = [entry for entry in planned if not entry.reason]
-    console.print(f"{len(runs)} runs, about {_in_words(sum(entry.seconds for entry in runs))}.", highlight=False)
-    for entry in planned:
-        if entry.reason:
-            console.print(f"not run: {entry.title} on {entry.bed}: {entry.reason}", style="yellow", highlight=False)
     stopped = False
 
     def note_interrupt(*_: Any) -> None:
@@ -92,6 +86,12 @@ def compare_command(
     previous = signal.signal(signal.SIGINT, note_interrupt)
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
     try:
+        planned = plan(request, stop=lambda: stopped)
+        runs = [entry for entry in planned if not entry.reason]
+        console.print(f"{len(runs)} runs, about {_in_words(sum(entry.seconds for entry in runs))}.", highlight=False)
+        for entry in planned:
+            if entry.reason:
+                console.print(f"not run: {entry.title} on {entry.bed}: {entry.reason}", style="yellow", highlight=False)
         with Bars(*columns, TextColumn("{task.fields[left]}"), console=console) as bars:
             task = bars.add_task("", total=1.0, left="")
 
@@ -99,6 +99,8 @@ def compare_command(
                 elapsed = bars.tasks[0].elapsed or 0.0
                 share = progress.done_s / progress.total_s if progress.total_s else 1.0
                 left = f"about {_in_words(elapsed * (1.0 - share) / share)} left" if 0.01 < share < 1.0 else ""
+                if not console.is_terminal and progress.what != bars.tasks[0].description:  # a log file gets a line per run
+                    console.print(f"{100 * share:3.0f} % {progress.what} {left}", highlight=False)
                 bars.update(task, completed=share, description=progress.what, left=left)
 
             outcomes = compare(request, planned, listen=show, stop=lambda: stopped)

@@ -22,6 +22,8 @@ class BedPrior:
     def predict_noise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         index = condition.expand(z_t.shape[0]).text[:, 0]
         own = index == self.index
+        if bool(own.all()) or not bool(own.any()):  # the usual case: one text a call
+            return (self._present if bool(own[0]) else self.mixture.predict_noise)(z_t, t, Condition(index[:, None]))
         noise = torch.empty_like(z_t)
         for rows, of in ((own, self._present), (~own, self.mixture.predict_noise)):
             which = rows.nonzero()[:, 0]

@@ -146,9 +146,9 @@ def _gaussian(seed: int) -> Bed:
         half_width=7.0,
         centre=(float(mean[0]), float(mean[1])),
         noise_rate=0.01,  # of AdamW
-        clean_rate=0.01,
+        clean_rate=0.02,
         noise_steps=2000,
-        clean_steps=2000,
+        clean_steps=1000,
     )
 
 

@@ -20,6 +20,7 @@ from backend.study.particles import BedRun
 PICTURES = "pictures"
 SAMPLE = 3000  # points of which the energy distance is taken
 CHECK_EVERY = 50
+NOT_BEGUN = "not begun"
 
 
 class Run(Protocol):
@@ -78,17 +79,20 @@ class Planned:
     reason: str = ""
 
 
-def plan(request: Request) -> list[Planned]:
+def plan(request: Request, *, stop: Callable[[], bool] = lambda: False) -> list[Planned]:
     """Every entry, each tried for two steps, so that what cannot run and how long the rest takes are known before anything is begun.
 
-    Errors: UserError for unknown methods, beds or settings.
+    Once `stop` says so, the rest is not tried and will not run. Errors: UserError for unknown methods, beds or settings.
     """
     check(request.methods, request.given, None if request.prior is None else request.prior.card)
     planned = [entry for name in request.beds for entry in _on_bed(request, bed(name, request.seed))]
     if request.prior is not None:
         planned += [_on_prior(request, request.prior, name) for name in request.methods]
     for entry in planned:
-        _rehearse(entry, request.budget)
+        if stop():
+            entry.reason = NOT_BEGUN
+        else:
+            _rehearse(entry, request.budget)
     return planned
 
 
@@ -113,7 +117,7 @@ def compare(
         if entry.reason:
             continue
         if stop():
-            outcome.reason = "not begun"
+            outcome.reason = NOT_BEGUN
             continue
         run = entry.make()
         try:
@@ -122,7 +126,7 @@ def compare(
         finally:
             _close(run)
         done_s += entry.seconds
-        listen(Progress(done_s, total_s, entry.title))
+        _tell(listen, done_s, total_s, entry, 0.0)
     return outcomes
 
 

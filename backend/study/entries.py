@@ -87,9 +87,9 @@ VARIANTS: tuple[Entry, ...] = (
         Entry("jsd", f"JSD {form}", {**_WEIGHTED, "form": form.replace("-", "_")}, exact_ratio=True, beds=_PARTICLES)
         for form in ("saturating", "non-saturating")
     ),
-    *(Entry("pfd", f"PFD, {n} steps", {**_PFD, "steps": n}, beds=_PARTICLES, **_CLEAN) for n in (2, 4, 8)),
-    Entry("pfd", "PFD forward", {**_PFD, "form": "forward"}, **_CLEAN),
-    Entry("dual_bridge", "Dual bridge, inversion", {"guidance": 1.0, "steps": 10, "form": "inversion"}, residual="clean"),
+    *(Entry("pfd", f"PFD, {n} steps", {**_PFD, "steps": n}, beds=_PARTICLES if n == 4 else ("modes",), **_CLEAN) for n in (2, 4, 8)),
+    Entry("pfd", "PFD forward", {**_PFD, "form": "forward"}, beds=_PARTICLES, **_CLEAN),
+    Entry("dual_bridge", "Bridge, inversion", {"guidance": 1.0, "steps": 10, "form": "inversion"}, residual="clean", beds=_PARTICLES),
 )
 """More settings of the same methods, those whose outcome gradients.md 4.6 and 5.5 state."""
 

@@ -29,13 +29,13 @@ def write_bed_figure(on: Bed, outcomes: Sequence[Outcome], path: Path) -> Path:
     ran = sorted((o for o in outcomes if o.method and o.fit), key=lambda o: o.fit.distance if o.fit else math.inf)
     shown = [*references, *ran]
     rows = math.ceil(len(shown) / PANEL_COLUMNS)
-    figure = _figure(WIDTH_PX, int(rows * WIDTH_PX / PANEL_COLUMNS * 1.3))
+    figure = _figure(WIDTH_PX, int(rows * WIDTH_PX / PANEL_COLUMNS * (1.38 if len(on.modes) > 1 else 1.2)))
     density = _density(on)
     many = len(on.modes) > 1
     grid = figure.add_gridspec(rows, PANEL_COLUMNS, wspace=0.08, hspace=0.32, left=0.01, right=0.99, top=0.95, bottom=0.03)
     for index, outcome in enumerate(shown):
         cell = grid[index // PANEL_COLUMNS, index % PANEL_COLUMNS]
-        inner = cell.subgridspec(2, 1, height_ratios=(10, 1) if many else (10, 0.01), hspace=0.06)
+        inner = cell.subgridspec(2, 1, height_ratios=(10, 1.8) if many else (10, 0.01), hspace=0.06)
         _panel(figure.add_subplot(inner[0]), on, density, outcome)
         if many:
             _shares(figure.add_subplot(inner[1]), on, outcome)
