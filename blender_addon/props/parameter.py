@@ -78,10 +78,19 @@ class SKETCHBRIDGE_PG_parameter(bpy.types.PropertyGroup):
         self.maximum = UNLIMITED if card.maximum is None else card.maximum
         self.default_text = str(card.default)
 
+    def default(self) -> float | int | bool | str:
+        """The server's default."""
+        kind = {"float": float, "int": int, "bool": lambda text: text == "True"}.get(self.kind, str)
+        return kind(self.default_text)
+
+    def put(self, value: float | int | bool | str) -> None:
+        """Set the value. One that is no choice here leaves it as it is; a number out of range goes to its limit."""
+        if self.kind != "choice" or value in self.choices.split("\n"):
+            setattr(self, FIELDS[self.kind], value)
+
     def reset(self) -> None:
         """The server's default again."""
-        kind = {"float": float, "int": int, "bool": lambda text: text == "True"}.get(self.kind, str)
-        setattr(self, FIELDS[self.kind], kind(self.default_text))
+        setattr(self, FIELDS[self.kind], self.default())
 
 
 def fits(collection: bpy.types.bpy_prop_collection, cards: "tuple[Parameter, ...]") -> bool:
@@ -90,14 +99,13 @@ def fits(collection: bpy.types.bpy_prop_collection, cards: "tuple[Parameter, ...
 
 
 def rebuild(collection: bpy.types.bpy_prop_collection, cards: "tuple[Parameter, ...]") -> None:
-    """The items as announced: values of the same name and kind stay, new ones get the default."""
-    kept = {(item.name, item.kind): item.value() for item in collection}
+    """The items as announced: what the artist changed stays by name and kind where it fits, the rest gets the new default."""
+    kept = {(item.name, item.kind): item.value() for item in collection if item.value() != item.default()}
     collection.clear()
     for card in cards:
         item = collection.add()
         item.name = card.name
         item.describe(card)
+        item.reset()
         if (card.name, card.type) in kept:
-            setattr(item, FIELDS[card.type], kept[card.name, card.type])
-        else:
-            item.reset()
+            item.put(kept[card.name, card.type])

@@ -74,7 +74,7 @@ class SKETCHBRIDGE_PG_settings(bpy.types.PropertyGroup):
     )
 
     def match_parameters(self) -> None:
-        """The parameters that the chosen method has at this server; values are kept by name."""
+        """The parameters that the chosen method has at this server; what was changed is kept by name."""
         if offer.welcome is None:
             return
         cards = choices.parameters(offer.welcome, self.method)
@@ -86,6 +86,10 @@ class SKETCHBRIDGE_PG_settings(bpy.types.PropertyGroup):
         self.prompt, self.preset, self.method, self.prior = job.prompt, job.preset, job.method, job.prior
         self.slack, self.seed, self.symmetric = job.slack, min(job.seed, LARGEST_SEED), job.symmetric
         self.faces = job.budget.faces
+        for item in self.parameters:
+            item.reset()
+            if item.name in job.parameters:
+                item.put(job.parameters[item.name])
 
     def values(self) -> Settings:
         """The same as plain values for `core`."""

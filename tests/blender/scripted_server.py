@@ -35,6 +35,16 @@ WELCOME = Welcome(
                 Parameter(name="rows", type="int", default=2, minimum=1, maximum=8),
             ),
         ),
+        MethodCard(
+            name="pfd",
+            title="PFD",
+            parameters=(
+                Parameter(name="guidance", type="float", default=7.5, title="Guidance", minimum=1, maximum=10),
+                Parameter(name="inversion_guidance", type="text", default="", title="Inversion guidance"),
+                Parameter(name="interval", type="text", default="[0, 100, 25, 1500]", title="Interval"),
+                Parameter(name="weighting", type="choice", default="sds", choices=("sds", "uniform")),
+            ),
+        ),
     ),
     priors=(PriorInfo(name="starter", title="Starter", nouns=("mug", "flower"), colours=("red", "blue"), patterns=("striped",)),),
     status=Status(devices=(Device(name="cpu0", title="CPU", state="idle", memory_free=2**30, memory_total=2**31),)),

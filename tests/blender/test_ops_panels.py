@@ -154,6 +154,22 @@ def test_the_parameters_of_the_method(addon, server):
     assert settings.method == "" and not settings.parameters
 
 
+def test_another_method_brings_its_own_defaults_and_keeps_what_was_changed(addon, server):
+    settings = cube().sketchbridge
+    ticks(addon)
+    settings.method_menu = "bridge"
+    settings.method_menu = "pfd"
+    assert settings.parameters["guidance"].value() == 7.5  # not Bridge's 20, which nobody chose
+    settings.method_menu = "sds"
+    settings.parameters["guidance"].value_float = 50
+    settings.parameters["weighting"].value_choice = "alphas"
+    settings.method_menu = "pfd"
+    assert settings.parameters["guidance"].value() == 10  # chosen, up to this method's limit
+    assert settings.parameters["weighting"].value() == "sds"  # "alphas" is no choice here
+    settings.prompt = "a red mug"
+    assert bpy.ops.sketchbridge.submit() == {"FINISHED"}
+
+
 def test_a_choice_that_the_server_lacks_stays(addon, server):
     from blender_addon.props import choices
 

@@ -64,6 +64,30 @@ def test_the_job_is_what_the_panel_says(addon, ready):
     assert arrays["vertices"].shape == (8, 3) and abs(arrays["vertices"]).max() == pytest.approx(0.8)
 
 
+def test_text_settings_are_sent_as_they_were_typed(addon, ready):
+    """Numbers that may vary, or be missing: an empty text stays an empty text."""
+    settings = bpy.context.object.sketchbridge
+    settings.method = "pfd"
+    settings.parameters["interval"].value_text = "[10, 50.0, 5, 200]"
+    description, _ = ready.submitted[submit()]
+    sent = {"guidance": 7.5, "inversion_guidance": "", "interval": "[10, 50.0, 5, 200]", "weighting": "sds"}
+    assert (description.method, description.parameters) == ("pfd", sent)
+    settings.parameters["inversion_guidance"].value_text = "-6.5"
+    description, _ = ready.submitted[submit()]
+    assert description.parameters == sent | {"inversion_guidance": "-6.5"}
+
+
+def test_a_new_object_has_the_settings_of_its_run(addon, server):
+    settings = bpy.context.scene.sketchbridge
+    settings.prompt, settings.mode, settings.method = "a blue mug", "prompt", "pfd"
+    settings.parameters["interval"].value_text = "5"
+    job = submit()
+    finished(addon, server, job)
+    press("accept", job=job)
+    made = next(item for item in bpy.context.scene.objects if item.type == "MESH").sketchbridge
+    assert made.method == "pfd" and {item.name: item.value() for item in made.parameters} == server.submitted[job][0].parameters
+
+
 def test_prompt_only_stands_at_the_cursor(addon, server):
     bpy.context.scene.cursor.location = (3, 4, 5)
     bpy.context.scene.sketchbridge.prompt, bpy.context.scene.sketchbridge.mode = "a blue mug", "prompt"
