@@ -19,8 +19,8 @@ import torch
 
 from backend.distill import methods
 from backend.distill.contract import MethodState, Pose, latent_loss
-from backend.distill.read_parameters import parse_parameters
 from backend.distill.prompts import PromptBank, view_words_for
+from backend.distill.read_parameters import parse_parameters
 from backend.priors.counting import CountingPrior
 from backend.priors.resolve import resolve_prior
 from backend.refine.device import choose_device
