@@ -31,6 +31,19 @@ ADAPTER = "critic"
 POSE_SIZE = 16
 
 
+def network_of(prior: Prior) -> Any:
+    """The denoiser that a critic learns on. UserError for a prior without a network."""
+    while isinstance(prior, CountingPrior):
+        prior = prior.prior
+    network = getattr(prior, "unet", None)
+    if network is None:
+        raise UserError(
+            f"This method trains a critic on the prior's own network, and the prior '{prior.card.name}' has none.",
+            "Choose a prior with a network, such as 'starter', or a method without a critic.",
+        )
+    return network
+
+
 class _Place(NamedTuple):
     """Where an adapter layer goes: `owner.child` is its base layer outside of the critic's calls."""
 
@@ -49,15 +62,10 @@ class LoRACritic:
 
         generator: on the host, for the first weights; a fixed one by default. Errors: UserError for a prior without a network.
         """
+        self._unet: Any = network_of(prior)
         while isinstance(prior, CountingPrior):  # rows of the critic are not the prior's
             prior = prior.prior
         self._prior: Any = prior
-        self._unet: Any = getattr(prior, "unet", None)
-        if self._unet is None:
-            raise UserError(
-                f"This method trains a critic on the prior's own network, and the prior '{prior.card.name}' has none.",
-                "Choose a prior with a network, such as 'starter', or a method without a critic.",
-            )
         self.rows = 0
         self._dropout = camera_dropout
         generator = generator or torch.Generator().manual_seed(0)

@@ -26,17 +26,23 @@ class Cost(NamedTuple):
     view: float
 
 
-def estimate(asked: RefineJob, stages: Sequence[Stage], prior: CountingPrior, descent: Descent) -> str:
-    """A sentence on the time that the stages will take, and all of the preset's where the job scaled its steps."""
+def estimate(asked: RefineJob, stages: Sequence[Stage], prior: CountingPrior, descent: Descent, *, begun: bool = False) -> str:
+    """A sentence on the time that the stages will take, and all of the preset's where the job scaled its steps.
+
+    `begun`: these are what is left of a run that goes on.
+    """
     cost = measure(prior, descent)
     steps = sum(stage.steps for stage in stages)
     now = in_words(seconds_of(stages, prior, cost))
+    if begun:
+        return f"What is left of the run, {_counted(steps)}, will take about {now}, and its export some more."
     whole = resolve(msgspec.structs.replace(asked, steps=-1), prior.card).stages if asked.steps >= 0 else stages
     full = sum(stage.steps for stage in whole)
     if full == steps:
-        return f"This run of {steps} steps will take about {now}, and its export some more."
+        return f"This run of {_counted(steps)} will take about {now}, and its export some more."
     all_of_it = in_words(seconds_of(whole, prior, cost))
-    return f"These {steps} steps will take about {now}; all {full} of the preset would take about {all_of_it}."
+    these = "This step" if steps == 1 else f"These {steps} steps"
+    return f"{these} will take about {now}; all {full} of the preset would take about {all_of_it}."
 
 
 def measure(prior: CountingPrior, descent: Descent) -> Cost:
@@ -80,6 +86,10 @@ def in_words(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _counted(steps: int) -> str:
+    return f"{steps} step{'' if steps == 1 else 's'}"
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:

@@ -1,16 +1,19 @@
 """What the prior says about a step's pictures: the method with all it asks for (draws, texts, critic, reference, the object's noise)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from backend.distill import methods
 from backend.distill.clipping import ClipByRunningMean, clamp_elements
 from backend.distill.contract import Distilled, Method, MethodState, Pose, Role, latent_loss
 from backend.distill.image_loss import image_loss
 from backend.distill.perp_neg import as_weights
 from backend.distill.prompts import PromptBank, perp_neg_views, view_words_for
+from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule, draw_timesteps
 from backend.priors.contract import Condition
 from backend.priors.counting import CountingPrior
@@ -25,6 +28,15 @@ from protocol.job import Stage
 
 if TYPE_CHECKING:
     from backend.distill.lora_critic import LoRACritic
+
+
+def check_critics(stages: Sequence[Stage], prior: CountingPrior) -> None:
+    """UserError where a stage, perhaps a late one, trains a critic and the prior has no network for it."""
+    for stage in stages:
+        if methods.method(stage.method).uses_critic(parse_parameters(stage.method, stage.parameters, prior.card)):
+            from backend.distill import lora_critic  # seconds of imports, wanted only here
+
+            lora_critic.network_of(prior)
 
 
 class Judgement(NamedTuple):
@@ -132,15 +144,14 @@ class Judge:
         pose: Pose,
         state: MethodState,
     ) -> Distilled:
-        before = self._rows()
+        before, by_critic = self.prior.rows, 0 if self.critic is None else self.critic.rows
         distilled = self.method.gradient(self.prior, latents.detach(), t, draws, conditions, pose, self.parameters, state)
-        declared, used = sum(self.method.rows(self.parameters, level) for level in t.tolist()), self._rows() - before
+        if self.critic is not None:
+            self.prior.rows += self.critic.rows - by_critic  # the same network answered
+        declared, used = sum(self.method.rows(self.parameters, level) for level in t.tolist()), self.prior.rows - before
         if used != declared:
             raise AssertionError(f"{self.method.name} declared {declared} denoiser rows and used {used}")
         return distilled
-
-    def _rows(self) -> int:
-        return self.prior.rows + (0 if self.critic is None else self.critic.rows)
 
     def _conditions(self, texts: PromptBank, views: Viewpoints) -> tuple[dict[Role, Condition], Tensor | None]:
         """By role; close-ups and symmetric objects carry no view word, clay renders say so."""

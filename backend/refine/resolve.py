@@ -38,6 +38,13 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
     for stage in stages:
         parse_parameters(stage.method, stage.parameters)
         Schedule.of(stage.timesteps.kind, stage.timesteps.low, stage.timesteps.high)
+        if stage.clamp is not None and not all(0.0 < bound < math.inf for bound in stage.clamp):
+            raise UserError(
+                f"Stage '{stage.name}' clamps the gradient to {list(stage.clamp)}, which should be two numbers above 0.",
+                "Write for example [1.0, 0.1], or leave clamp out.",
+            )
+        if not math.isfinite(stage.image_loss):
+            raise UserError(f"Stage '{stage.name}' weighs its loss on pictures by {stage.image_loss}.", "Give a number from 0 to 1000.")
         if stage.image_loss > 0.0 and not method_named(stage.method).gives_clean:
             able = ", ".join(name for name, method in METHODS.items() if method.gives_clean)
             raise UserError(

@@ -24,6 +24,7 @@ from backend.refine.events import Checkpointed, Listener, Note, Preview, Steered
 from backend.refine.export import Exported, export_asset, pictures, write_sheet
 from backend.refine.guard import settle_shape
 from backend.refine.inputs import Inputs
+from backend.refine.judge import check_critics
 from backend.refine.prepare import prepare
 from backend.refine.report import measure
 from backend.refine.resolve import resolve
@@ -32,7 +33,7 @@ from backend.refine.retexture import export_texture
 from backend.refine.runlog import RunLog
 from backend.refine.steering import came_too_late, steered
 from backend.refine.studio import Studio
-from backend.refine.texts import texts_of
+from backend.refine.texts import roles_of, texts_of
 from backend.refine.warm_start import warm_start
 from backend.render.rasterizer import choose_rasterizer
 from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
@@ -100,6 +101,7 @@ class _Run:
                 "Put the old weights back, or start the run again.",
             )
         self.job = resolve(job, self.prior.card)
+        check_critics(self.job.stages, self.prior)
         self.held = None if held is None else moved(held, self.device)
         self.stages = list(self.job.stages) if held is None else msgspec.json.decode(held["stages"], type=list[Stage])
         self.prompt: str = self.job.prompt if held is None else held["prompt"]
@@ -110,6 +112,10 @@ class _Run:
     def go(self) -> Result:
         self._warn_about_words(self.prompt)
         self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
+        if self.job.symmetric and "away" in roles_of(self.stages, self.prior.card):
+            self.log.note(
+                "Perp-Neg turns away from the words of other views, and a symmetric object has none: it only costs time.", "warning"
+            )
         self.log.progress("start", self.done, self.stages, prepared=False)
         with self.log.phase("start"):
             self.subject = prepare(self.job, self.inputs, self.device)
@@ -179,14 +185,15 @@ class _Run:
                     seed=self.job.seed,
                     first_step=self.done - first,
                 )
-                if descent_state is not None:
-                    descent.load_state(descent_state)
-                    descent_state = None
-                if not estimated:
-                    # Not among the notes that are kept: it is another number each time.
-                    self.listen(Note(estimate(self.asked, self.stages, self.prior, descent)))
-                    estimated = True
                 try:
+                    if descent_state is not None:
+                        descent.load_state(descent_state)
+                        descent_state = None
+                    if not estimated:
+                        # Not among the notes that are kept: it is another number each time.
+                        left = [msgspec.structs.replace(stage, steps=stage.steps - first), *self.stages[stage_index + 1 :]]
+                        self.listen(Note(estimate(self.asked, left, self.prior, descent, begun=self.done > 0)))
+                        estimated = True
                     stopped, again = self._steps(stage_index, stage, descent, first)
                 finally:
                     descent.close()

@@ -7,16 +7,22 @@ from backend.distill.contract import Role
 from backend.distill.debias import debiased_prompts
 from backend.distill.prompts import PromptBank
 from backend.distill.read_parameters import parse_parameters
+from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
 from protocol.job import RefineJob, Stage
 
 
+def roles_of(stages: Sequence[Stage], card: PriorCard) -> dict[Role, None]:
+    """Every role that the stages' methods read, in a fixed order."""
+    roles: dict[Role, None] = {}
+    for stage in stages:
+        roles |= dict.fromkeys(methods.method(stage.method).roles(parse_parameters(stage.method, stage.parameters, card)))
+    return roles
+
+
 def texts_of(job: RefineJob, prompt: str, stages: Sequence[Stage], prior: Prior) -> PromptBank:
     """For the present prompt and stages; the rest is the job's."""
-    roles: dict[Role, None] = {"target": None, "null": None}  # the warm start reads these
-    for stage in stages:
-        parameters = parse_parameters(stage.method, stage.parameters, prior.card)
-        roles |= dict.fromkeys(methods.method(stage.method).roles(parameters))
+    roles: dict[Role, None] = {"target": None, "null": None} | roles_of(stages, prior.card)  # the warm start reads these two
     clay = any(stage.shading.clay > 0 for stage in stages)
     per_view = debiased_prompts(prompt, job.debias, prior.card.view_words) if job.debias else None
     return PromptBank(prior, prompt, roles, clay=clay, domain=job.domain, source_prompt=job.source_prompt, per_view=per_view)

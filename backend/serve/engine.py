@@ -12,6 +12,7 @@ import torch
 from backend.errors import Cancelled, NumericalError, ResourceError, SketchBridgeError
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
+from backend.priors.exemplar_folder import EXEMPLAR
 from backend.priors.resolve import resolve_prior
 from backend.refine.device import choose_device
 from backend.refine.inputs import Inputs
@@ -150,4 +151,5 @@ class Engine:
 
 def _called(prior: str) -> str:
     """The name of a prior in reports, which know no folders of the server."""
-    return Path(prior).name if Path(prior).is_dir() else prior
+    folder = Path(prior.removeprefix(EXEMPLAR))
+    return folder.name if folder.is_dir() else prior

@@ -5,6 +5,7 @@ import copy
 import msgspec
 import pytest
 import torch
+from PIL import Image
 
 from backend.assets.mesh import PolygonMesh
 from backend.distill.methods import METHODS
@@ -14,12 +15,14 @@ from backend.errors import NumericalError, UserError
 from backend.priors.card import PriorCard
 from backend.priors.counting import CountingPrior
 from backend.priors.diffusers_prior import DiffusersPrior
+from backend.priors.exemplar import ExemplarPrior
+from backend.refine import steering
 from backend.refine.control import Control
-from backend.refine.events import Note
+from backend.refine.events import Note, Progress
 from backend.refine.inputs import Inputs
 from backend.refine.resolve import resolve
 from backend.refine.run import refine
-from protocol.job import Budget, RefineJob, Stage, Timesteps
+from protocol.job import Budget, RefineJob, Stage, Steer, Timesteps
 from tests.priors.tiny import write_tiny_folder
 from tests.refine.test_run import _run, _same, at_step
 
@@ -33,6 +36,17 @@ def job(small_job):
     """Three steps on shape and colour, then three on colour from cached views; checkpoints when it is paused."""
     stages = (msgspec.structs.replace(small_job.stages[0], steps=3), msgspec.structs.replace(small_job.stages[1], steps=3, method="sds"))
     return msgspec.structs.replace(small_job, stages=stages, budget=Budget(faces=200, texture_px=64))
+
+
+@pytest.fixture
+def exemplars(tmp_path):
+    """A prior without a network."""
+    folder = tmp_path / "mugs"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (8, 8), (200, 50 * number, 0)).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text("a red mug, front view")
+    return ExemplarPrior.load(folder)
 
 
 def judged_by(job, method, **settings):
@@ -69,10 +83,56 @@ def test_texture_mode_leaves_the_shape_alone(method, job, ball, tiny_prior):
     assert result.rows > 0
 
 
+def test_a_run_that_goes_on_estimates_what_is_left(job, ball, tiny_prior, tmp_path):
+    control, told = Control(), []
+    at_step(control, 4, control.pause)
+    _run(job, ball, tiny_prior, out=tmp_path, control=control)
+    refine(RefineJob(prompt="ignored"), Inputs(), prior=tiny_prior, out=tmp_path, resume=True, listen=told.append)
+    assert any(isinstance(event, Note) and event.text.startswith("What is left of the run, 2 steps, will take about") for event in told)
+
+
+@pytest.mark.parametrize(("method", "settings"), [("vsd", {}), ("pfd", {}), ("sds", {"perp_neg": True})])
+def test_a_new_prompt_under_one_method_goes_on_bit_for_bit(method, settings, job, ball, tiny_prior, tmp_path, monkeypatch):
+    """Steered in the first stage, stopped in the stage that this puts in: the method, its texts and its critic are the new prompt's."""
+    monkeypatch.setattr(steering, "STEERED_STEPS", 4)
+    asked = judged_by(job, method, **settings)
+
+    def steered():
+        control = Control()
+        at_step(control, 2, lambda: control.steer(Steer(prompt="a blue mug")))
+        return control
+
+    whole = _run(asked, ball, tiny_prior, control=steered())
+    stopped = steered()
+    at_step(stopped, 4, stopped.pause)
+    assert _run(asked, ball, tiny_prior, out=tmp_path, control=stopped).outcome == "paused"
+    resumed = refine(RefineJob(prompt="ignored"), Inputs(), prior=tiny_prior, out=tmp_path, resume=True)
+    assert _same(whole, resumed) and whole.rows == resumed.rows
+    assert {stage.method for stage in whole.ran} == {method} and "steered" in {stage.name for stage in whole.ran}
+
+
+def test_a_late_stage_with_a_critic_is_refused_before_the_first_step(job, ball, exemplars):
+    late = msgspec.structs.replace(job, stages=(job.stages[0], _with(job.stages[1], "vsd", {})))
+    told = []
+    with pytest.raises(UserError, match="prior 'mugs' has none"):
+        _run(late, ball, exemplars, listen=told.append)
+    assert not any(isinstance(event, Progress) for event in told)
+
+
+def test_perp_neg_on_a_symmetric_object_is_told(job, ball, tiny_prior):
+    def notes(**changes):
+        asked = msgspec.structs.replace(judged_by(job, "sds", **changes), symmetric=True, steps=1)
+        return _run(asked, ball, tiny_prior).notes
+
+    assert any("only costs time" in note for note in notes(perp_neg=True))
+    assert not any("only costs time" in note for note in notes())
+
+
 @pytest.mark.parametrize(("method", "settings"), WITH_CRITIC)
-def test_a_critic_leaves_the_prior_as_it_was(method, settings, job, ball, tiny_prior):
+def test_a_critic_leaves_the_prior_as_it_was_and_its_rows_count(method, settings, job, ball, tiny_prior):
     before = copy.deepcopy(tiny_prior.unet.state_dict())
-    _run(judged_by(job, method, **settings), ball, tiny_prior)
+    result = _run(judged_by(job, method, **settings), ball, tiny_prior)
+    assert result.rows == 6 * 4 * {"vsd": 3, "esd": 4, "jsd": 3}[method]
     after = tiny_prior.unet.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -146,6 +206,19 @@ def test_a_loss_on_pictures_needs_a_clean_estimate(small_job, ball, tiny_prior):
     plain, pictures = (msgspec.structs.replace(stage, method="sds", image_loss=weight) for weight in (0.0, 10.0))
     runs = [_run(msgspec.structs.replace(small_job, stages=(each,)), ball, tiny_prior) for each in (plain, pictures)]
     assert not _same(*runs)
+
+
+@pytest.mark.parametrize("clamp", [(-1.0, 0.1), (1.0, 0.0), (float("nan"), 1.0), (1.0, float("inf"))])
+def test_a_clamp_that_is_no_bound_is_refused(clamp, small_job):
+    stage = msgspec.structs.replace(small_job.stages[0], clamp=clamp)
+    with pytest.raises(UserError, match="two numbers above 0"):
+        resolve(msgspec.structs.replace(small_job, stages=(stage,)), PriorCard())
+
+
+def test_a_loss_on_pictures_is_a_number(small_job):
+    stage = msgspec.structs.replace(small_job.stages[0], image_loss=float("nan"))
+    with pytest.raises(UserError, match="loss on pictures by nan"):
+        resolve(msgspec.structs.replace(small_job, stages=(stage,)), PriorCard())
 
 
 def test_a_clamp_bounds_the_gradient(small_job, ball, tiny_prior):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from backend.priors import diffusers_prior
+from backend.priors.exemplar_folder import EXEMPLAR
 from backend.refine.control import Control
-from backend.serve.engine import Engine
+from backend.serve.engine import Engine, _called
 from backend.serve.inputs import read_inputs
 from backend.serve.orders import Moved, Run, Said, Shown
 from backend.serve.pace import Pace
@@ -106,6 +107,11 @@ def test_the_pace_is_that_of_now():
     assert pace.at(200.0, 204, 0.1) == (None, None)  # steered: there is more to do than was thought
     assert pace.at(202.0, 204, 0.1) == (None, None)  # and nothing was done since
     assert pace.at(204.0, 206, 0.3) == pytest.approx((0.5, 14.0))
+
+
+def test_reports_name_a_prior_and_not_its_folder(tmp_path):
+    assert _called(str(tmp_path)) == _called(f"{EXEMPLAR}{tmp_path}") == tmp_path.name
+    assert _called("starter") == "starter" and _called("owner/name") == "owner/name"
 
 
 def test_weights_stay_until_another_prior_or_a_drop(job, ball, tmp_path, monkeypatch):
