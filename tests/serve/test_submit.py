@@ -60,6 +60,17 @@ def test_mistakes_in_the_job(shared, connect, settings, code, told):
     assert told in f"{fault.sentence} {fault.hint}" and "\n" not in fault.sentence and len(fault.sentence) < 1100
 
 
+def test_schedule_literals_come_as_lists_or_as_text(shared, connect):
+    """As a program sends them, as a panel does, and one that is none."""
+    peer = connect(shared)
+    for literal in ([0, 40.0, 0.0, 500], "[0, 40.0, 0.0, 500]", 20.0, "20"):
+        assert isinstance(peer.ask(submission(method="csd", parameters={"w2": literal}), secrets.token_hex(16)).body, JobState)
+    missing = submission(method="pfd", parameters={"inversion_guidance": "", "steps": 3, "perp_neg": True, "solver": "heun"})
+    assert isinstance(peer.ask(missing, secrets.token_hex(16)).body, JobState)
+    fault = peer.ask(submission(method="csd", parameters={"w2": [0, 40.0]}), secrets.token_hex(16)).body
+    assert fault.code == "input" and "a schedule of 3 or 4 numbers" in fault.sentence
+
+
 @pytest.mark.parametrize("job", [b"\xc1", b"\x93\x01\x02\x03", b"\x91" * 5000 + b"\xc0", b"\x81\x01\x02"])
 def test_jobs_that_are_no_map_of_settings(shared, connect, job):
     peer = connect(shared)
