@@ -1,7 +1,8 @@
 """Test beds as data: densities whose scores are known exactly, and where the particles start (gradients.md 4.6, 5.5).
 
-Every bed is a `GaussianMixturePrior` in two dimensions with the texts that the methods read: "target"; "source", a broad Gaussian that
-describes the start; "negative", a broader one; and "", the mixture of all three.
+Every bed is a `GaussianMixturePrior` in two dimensions with the texts that the methods read: "target"; "source", one Gaussian of the
+target's mean and a wider spread, which is what words like "blurry" describe; "negative", a still wider one; "start", what particles are
+to begin with; and "", the mixture of target, source and negative.
 """
 
 import math
@@ -18,7 +19,7 @@ from protocol.strict import nearest
 
 BEDS = ("modes", "circles", "gaussian")
 LOW, HIGH = 0.02, 0.979  # noise levels 20..979
-NEGATIVE_SCALE = 1.6  # spread of the negative text relative to the source's
+SOURCE_SCALE, NEGATIVE_SCALE = 1.5, 2.5  # spread of these texts relative to the target's: Bridge is stable only from wide to narrow
 
 
 @dataclass(frozen=True)
@@ -147,23 +148,23 @@ def _gaussian(seed: int) -> Bed:
         centre=(float(mean[0]), float(mean[1])),
         noise_rate=0.01,  # of AdamW
         clean_rate=0.02,
-        noise_steps=2000,
+        noise_steps=3000,  # so that the mean has arrived from as far as it may lie
         clean_steps=1000,
     )
 
 
 def _prior(means: Tensor, spread: float | Tensor, weights: Tensor, start_mean: Tensor, start_root: Tensor) -> GaussianMixturePrior:
-    """Components of the target first, then the source's and the negative's, each of which weighs as much as the whole target."""
-    count = len(means)
-    eye = torch.eye(2, dtype=torch.float64)
-    own: Tensor = spread @ spread.mT if isinstance(spread, Tensor) else spread**2 * eye
-    broad = start_root @ start_root.mT
-    covariances = torch.cat([own.expand(count, 2, 2), broad[None], NEGATIVE_SCALE**2 * broad[None]])
+    """Components of the target first, then one each for source, negative and start, which weigh as much as the whole target."""
+    count, shares = len(means), (weights.double() / weights.sum())[:, None]
+    own: Tensor = spread @ spread.mT if isinstance(spread, Tensor) else spread**2 * torch.eye(2, dtype=torch.float64)
+    mean = (shares * means).sum(0)
+    whole = own + (shares * (means - mean)).mT @ (means - mean)
+    covariances = [own.expand(count, 2, 2), *(part[None] for part in (SOURCE_SCALE**2 * whole, NEGATIVE_SCALE**2 * whole))]
     return GaussianMixturePrior(
-        torch.cat([means, start_mean.expand(2, 2)]),
-        covariances,
-        {"target": range(count), "source": [count], "negative": [count + 1]},
-        weights=torch.cat([weights.double() / weights.sum(), torch.ones(2, dtype=torch.float64)]),
+        torch.cat([means, mean.expand(2, 2), start_mean[None]]),
+        torch.cat([*covariances, (start_root @ start_root.mT)[None]]),
+        {"": range(count + 2), "target": range(count), "source": [count], "negative": [count + 1], "start": [count + 2]},
+        weights=torch.cat([shares[:, 0], torch.ones(3, dtype=torch.float64)]),
     )
 
 

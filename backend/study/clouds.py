@@ -14,6 +14,7 @@ from backend.study.entries import Entry
 
 WARM_UP = 100
 COSINE_OVER = 1.5  # of the steps (gradients.md 4.6)
+FLOW_LENGTH = 4.5  # ln of sigma/alpha at the highest level of the beds over that at the lowest
 
 
 class Cloud(Protocol):
@@ -43,6 +44,7 @@ class Particles:
     def __init__(self, bed: Bed, entry: Entry, count: int, seed: int) -> None:
         self.bed, self.seed = bed, seed
         self.kernel = bed.kernel if entry.knows_present else 0.0
+        self.falling = entry.falling
         self.rate = bed.noise_rate if entry.residual == "noise" else bed.clean_rate
         self.first = bed.start(count, seed).view(count, 2, 1, 1)
         self.centres = self.first.clone()
@@ -59,7 +61,8 @@ class Particles:
         return self.centres + self.kernel * unit, self.first
 
     def move(self, gradient: Tensor, step: int, steps: int) -> None:
-        self.centres = self.centres - self.rate * gradient
+        # Where levels fall, the steps together are as long as the flow that is to be followed (gradients.md 2.13).
+        self.centres = self.centres - (FLOW_LENGTH / steps if self.falling else self.rate) * gradient
 
     def points(self, count: int) -> Tensor:
         centres = self.centres.flatten(1)

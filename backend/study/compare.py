@@ -11,7 +11,7 @@ from backend.priors.contract import Prior
 from backend.study.beds import Bed, bed
 from backend.study.budget import Budget
 from backend.study.clouds import Family
-from backend.study.entries import check, chosen
+from backend.study.entries import TITLES, check, chosen
 from backend.study.images import PictureRun, sampled_latents
 from backend.study.metrics import fit, gaussian_fit
 from backend.study.outcome import Outcome
@@ -199,7 +199,7 @@ def _on_prior(request: Request, prior: Prior, name: str) -> Planned:
             source_prompt=request.source_prompt,
         )
 
-    return Planned(PICTURES, name, name.upper().replace("_", " "), make)
+    return Planned(PICTURES, name, TITLES[name], make)
 
 
 def _rehearse(entry: Planned, budget: Budget) -> None:

@@ -38,7 +38,8 @@ class Entry:
 
     @property
     def texts(self) -> dict[Role, str]:
-        return {"target": "target", "null": self.null, "source": "source", "negative": "negative", "critic": "target"}
+        source = "start" if self.method == "dds" else "source"
+        return {"target": "target", "null": self.null, "source": source, "negative": "negative", "critic": "target"}
 
     @property
     def schedule(self) -> Schedule:
@@ -72,6 +73,8 @@ ON_BEDS: tuple[Entry, ...] = (
     Entry("dual_bridge", "Dual bridge", {"guidance": 1.0, "steps": 10}, residual="clean"),
 )
 """One entry per method, in the order of the methods' names in `PARAMETERS`."""
+
+TITLES = {entry.method: entry.title for entry in ON_BEDS}
 
 _PARTICLES = ("modes", "circles")
 _LAMBDA = {"modes": (0.5,), "circles": (0.5,), "gaussian": (0.0, 0.5, 0.75, 0.9, 1.1)}

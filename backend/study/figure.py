@@ -23,16 +23,19 @@ GRID = 160
 def write_bed_figure(on: Bed, outcomes: Sequence[Outcome], path: Path) -> Path:
     """Target density in blue, points in orange: the target alone, the start, then every method that ran, by energy distance.
 
-    Under each panel two bars show the share of each mode: what the target wants (blue) and what there is (orange).
+    Crosses on the frame are points outside of the window. Under each panel two bars show the share of each mode: what the target wants
+    (blue) and what there is (orange).
     """
     references = [outcome for outcome in outcomes if not outcome.method]
     ran = sorted((o for o in outcomes if o.method and o.fit), key=lambda o: o.fit.distance if o.fit else math.inf)
     shown = [*references, *ran]
     rows = math.ceil(len(shown) / PANEL_COLUMNS)
-    figure = _figure(WIDTH_PX, int(rows * WIDTH_PX / PANEL_COLUMNS * (1.38 if len(on.modes) > 1 else 1.2)))
+    height = int(rows * WIDTH_PX / PANEL_COLUMNS * (1.38 if len(on.modes) > 1 else 1.2))
+    figure = _figure(WIDTH_PX, height)
     density = _density(on)
     many = len(on.modes) > 1
-    grid = figure.add_gridspec(rows, PANEL_COLUMNS, wspace=0.08, hspace=0.32, left=0.01, right=0.99, top=0.95, bottom=0.03)
+    margins = {"left": 0.01, "right": 0.99, "top": 1.0 - 36 / height, "bottom": 8 / height}
+    grid = figure.add_gridspec(rows, PANEL_COLUMNS, wspace=0.08, hspace=0.28, **margins)
     for index, outcome in enumerate(shown):
         cell = grid[index // PANEL_COLUMNS, index % PANEL_COLUMNS]
         inner = cell.subgridspec(2, 1, height_ratios=(10, 1.8) if many else (10, 0.01), hspace=0.06)
@@ -76,8 +79,14 @@ def _panel(axis: Any, on: Bed, density: np.ndarray, outcome: Outcome) -> None:
     is_target = not outcome.method and outcome.title == "target"
     if outcome.points is not None and not is_target:
         # As many points in every panel: those that follow the first ones only make an estimate smoother.
-        points = outcome.points[: on.particles].numpy()
-        axis.scatter(points[:, 0], points[:, 1], s=13, c=POINT_COLOUR, edgecolors=EDGE_COLOUR, linewidths=0.35, zorder=3)
+        points = outcome.points[: on.particles].numpy() - np.array(on.centre)
+        reach = np.abs(points).max(1)
+        inside = reach <= on.half_width
+        shown = points[inside] + np.array(on.centre)
+        axis.scatter(shown[:, 0], shown[:, 1], s=13, c=POINT_COLOUR, edgecolors=EDGE_COLOUR, linewidths=0.35, zorder=3)
+        # What has left the window stands on its frame, in the direction in which it went.
+        left = points[~inside] * (on.half_width / reach[~inside])[:, None] + np.array(on.centre)
+        axis.scatter(left[:, 0], left[:, 1], s=40, c=POINT_COLOUR, marker="X", linewidths=0, zorder=5, clip_on=False)
     axis.set_xlim(window[:2])
     axis.set_ylim(window[2:])
     axis.set_aspect("equal")
