@@ -24,6 +24,8 @@ ROLES = {
     "away": ["source", "negative"] * 4,
 }
 
+UNLIKE = ["target", "source", "negative", ""]  # a text for each of four views
+
 
 class LinearCritic:
     """eps_q = .3 z_t, and .1 more per quarter turn where the camera is known."""
@@ -149,6 +151,14 @@ def _batches(method, parameters):
     # One condition row per view is the same as one for all.
     spread = {role: condition if role == "away" else condition.expand(4) for role, condition in inputs.conditions.items()}
     assert torch.equal(together, inputs.run(conditions=spread).gradient)
+    # Every view keeps its own texts, also where some views have fewer steps than others.
+    mixed = {role: inputs.prior.embed(UNLIKE[k:] + UNLIKE[:k]) for k, role in enumerate(inputs.conditions) if role != "away"}
+    if "away" in inputs.conditions:
+        mixed["away"] = inputs.prior.embed(UNLIKE + UNLIKE[::-1])
+    together = inputs.run(conditions=mixed).gradient
+    for row in range(4):
+        own = {role: condition.rows(torch.arange(len(condition)).view(4, -1)[row]) for role, condition in mixed.items()}
+        torch.testing.assert_close(together[row : row + 1], inputs.run(slice(row, row + 1), conditions=own).gradient, atol=1e-8, rtol=1e-8)
 
 
 def _plumbing(method, parameters):

@@ -195,7 +195,10 @@ def test_weighted_forms_are_the_vsd_gradient_times_a_number_between_0_and_1_per_
     x_t = add_noise(prior, z, LEVELS, draws["noise"])
     null, target = (prior.predict_noise(x_t, LEVELS, prior.embed([label] * 4)) for label in ("", "target"))
     (learned,) = critic.predict(x_t, LEVELS, None, [None])
-    share = discriminator(estimated_log_ratio(null + 7.5 * (target - null), learned, draws["noise"], 30.0))
+    guided = null + 7.5 * (target - null)
+    alpha, sigma = (value.view(-1, 1, 1, 1) for value in prior.coefficients(LEVELS))
+    torch.testing.assert_close(out.clean, clean_from(guided, x_t, alpha, sigma), atol=1e-10, rtol=1e-10)  # the prior's, not the critic's
+    share = discriminator(estimated_log_ratio(guided, learned, draws["noise"], 30.0))
     share = share if form == "saturating" else 1 - share
     torch.testing.assert_close(out.gradient, share.view(4, 1, 1, 1) * vsd, atol=1e-10, rtol=1e-10)
     assert (out.gradient.abs() <= vsd.abs()).all()

@@ -309,6 +309,13 @@ def test_checkpointed_blocks_give_the_same_training(load):
     assert saving.unet.is_gradient_checkpointing
 
 
+@pytest.mark.parametrize("rank", [1, 4])
+def test_the_adapter_adds_b_a_x_unscaled(load, rank):
+    # lora_alpha = rank (gradients.md 2.5), so that a rate means the same at every rank.
+    critic = LoRACritic(load("sd1"), rank=rank)
+    assert {place.layer.scaling["critic"] for place in critic._places} == {1.0}
+
+
 @pytest.mark.parametrize("shape", ["sd1", "sd2", "sample"])
 def test_a_lesson_is_the_mean_square_of_the_networks_own_output(load, shape):
     prior = load(shape)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from backend.distill.parameters import FROM_CARD, PARAMETERS, BridgeParameters, SDSParameters
@@ -122,6 +123,53 @@ def test_perp_neg_is_refused_where_it_has_nothing_to_turn(name, value):
         UserError, match=f"The method '{name}' cannot be combined with Perp-Neg, .* Leave it out, or choose one of sds, csd"
     ):
         parse_parameters(name, {"perp_neg": value})
+
+
+CRITIC = {"critic_rate": 1e-4, "critic_rank": 4, "camera_dropout": 0.1}  # gradients.md 7.7, 2.5, 2.11
+INVERSION = {"stride": 100, "eta": 0.3}  # 2.9
+DEFAULTS = {
+    "sds": {"guidance": 100.0, "weighting": "sds"},
+    "dds": {"guidance": 7.5, "weighting": "uniform"},
+    "nfsd": {"guidance": 7.5, "weighting": "sds", "below": 200, "negative_at": "strong"},  # 7.1
+    "csd": {"w1": 40.0, "w2": (0, 40.0, 0.0, 500), "weighting": "sds"},  # 7.8
+    "vsd": {"guidance": 7.5, "weighting": "sds", **CRITIC},
+    "bridge": {"k": 1.0, "weighting": "uniform"},  # 7.6
+    "dual_bridge": {"form": "fresh", "guidance": 7.5, "source_guidance": 1.0, "steps": 20, "solver": "ddim", "weighting": "uniform"},
+    "ism": {"guidance": 7.5, "delta_t": (0, 100, 25, 1500), "stride": 200, "inversion_guidance": 0.0, "weighting": "x0"},
+    "sdi": {"guidance": 8.5, "inversion_guidance": -6.5, "match_reference": False, "weighting": "uniform", **INVERSION},  # 1.3, 7.9
+    "pfd": {  # 7.11
+        "form": "two_solve",
+        "guidance": 7.5,
+        "inversion_guidance": None,
+        "inversion_steps": 10,
+        "steps": 10,
+        "solver": "dpmpp2m",
+        "inversion_solver": "ddim",
+        "nodes": "geometric",
+        "weighting": "uniform",
+    },
+    "esd": {"guidance": 7.5, "lambda": 0.5, "weighting": "sds", **CRITIC},
+    "jsd": {  # 7.10
+        "form": "two_target",
+        "guidance": None,
+        "inversion_guidance": -13.5,
+        "k": 1.0,
+        "sharpness": 1.0,
+        "weighting": "form",
+        **INVERSION,
+        **CRITIC,
+    },
+    "cfd": {"guidance": 7.0, "drift": 0.0, "weighting": "x0"},
+}
+"""Those of the method cards (gradients.md 2) as its section 7 decides them."""
+
+
+def test_defaults_are_those_of_the_method_cards():
+    assert set(DEFAULTS) == set(PARAMETERS)
+    for name, expected in DEFAULTS.items():
+        found = {field.encode_name: getattr(parse_parameters(name, {}), field.name) for field in msgspec.structs.fields(PARAMETERS[name])}
+        assert found.pop("perp_neg", False) is False
+        assert found == expected, name
 
 
 def test_every_setting_can_be_drawn_by_a_panel():

@@ -64,7 +64,7 @@ def guided(said, guidance):
 def test_n1_sdi_is_sds_with_kappa_the_st_weighted_mean_of_eps_along_the_path(level):
     prior = Overheard(scene())
     z, t = some(prior, 2), torch.full((2,), level)
-    gradient = run(SDIParameters(eta=0.0), prior, z, t).gradient
+    gradient, diagnostics, _ = run(SDIParameters(eta=0.0), prior, z, t)
     *path, (asked, _, _) = prior.calls
     nodes = stride_nodes(level, 100, 1)
     assert [levels[0] for _, levels, _ in path] == [max(node, 0) for node in nodes[:-1]]  # no noise: asked at index 0
@@ -73,6 +73,7 @@ def test_n1_sdi_is_sds_with_kappa_the_st_weighted_mean_of_eps_along_the_path(lev
     mean = sum(size * guided(said, -6.5) for size, (_, _, said) in steps) / st[-1]
     x_t = asked[:2]
     torch.testing.assert_close(kappa(prior, x_t, z, t), mean, atol=1e-10, rtol=1e-10)  # x_t = alpha z + sigma kappa
+    torch.testing.assert_close(diagnostics["noise_rms"], mean.square().mean().sqrt(), atol=1e-10, rtol=1e-10)
     plain = run(SDSParameters(guidance=8.5, weighting="x0"), scene(), z, t, {"noise": mean}, method=SDS).gradient
     torch.testing.assert_close(gradient, plain, atol=1e-10, rtol=1e-10)
 

@@ -203,6 +203,22 @@ def test_nodes_of_its_own_for_every_sample_equal_single_solves(mixture, kind, so
         torch.testing.assert_close(together[b : b + 1], solve(field, prior, x_t[b : b + 1], [nodes], solver), atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp2m"])
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_sample_is_asked_with_its_own_text_on_ways_of_unlike_length(kind, solver):
+    # A field that depends on the sample, as that of a batch with a text per view does.
+    prior, ways = gaussian(), [nodes[::-1] for nodes in WAYS[kind]]
+    x_t, own = column(-1.0, 0.3, 1.1, 2.0), column(-0.4, 0.1, 0.7, 1.3)
+
+    def told_apart(rows):
+        return lambda x, t, which: prior.predict_noise(x, t, prior.embed([""] * len(x))) + (rows if which is None else rows[which])
+
+    together = solve(told_apart(own), prior, x_t, ways, solver)
+    for b, nodes in enumerate(ways):
+        alone = solve(told_apart(own[b : b + 1]), prior, x_t[b : b + 1], [nodes], solver)
+        torch.testing.assert_close(together[b : b + 1], alone, atol=1e-10, rtol=1e-10)
+
+
 @pytest.mark.parametrize("solver", ["ddim", "ab2"])
 @pytest.mark.parametrize("kind", WAYS)
 def test_nodes_of_its_own_for_every_sample_equal_single_inversions(mixture, kind, solver):
