@@ -90,7 +90,7 @@ class NFSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     weighting: Weight = "sds"
     below: Annotated[
         int,
-        Meta(ge=0, le=1000, title="Weak noise below", description="Noise level, of a thousand, under which noise counts as weak."),
+        Meta(ge=0, le=1000, title="Weak noise below", description="Noise level under which noise counts as weak: 200 of the usual 1000."),
     ] = 200
     negative_at: Annotated[
         Literal["strong", "weak"],

@@ -51,6 +51,15 @@ def test_perp_neg_formula_written_out_per_sample():
         torch.testing.assert_close(guided[row], null[row] + 7.5 * total, atol=1e-12, rtol=1e-12)
 
 
+def test_a_weak_prompt_still_turns_at_right_angles():
+    # |toward|^2 down to the specification's floor of 1e-6; below it the projection fades.
+    null, direction, away = normal(1, *SHAPE[1:]), normal(1, *SHAPE[1:], seed=1), normal(1, 2, *SHAPE[1:], seed=2)
+    for length in (1e-1, 1.1e-3):
+        target = null + length * direction / direction.norm()
+        correction = turned_away(null, target, away, torch.tensor([[-1.5, -0.3]])) - target
+        assert inner(correction, target - null).abs().max() < 1e-12
+
+
 def test_a_parallel_negative_contributes_nothing():
     null, target = normal(*SHAPE), normal(*SHAPE, seed=1)
     away = torch.stack([null + 2.0 * (target - null), null - 0.7 * (target - null)], dim=1)
@@ -168,7 +177,8 @@ def test_the_target_changes_without_a_jump_around_the_object():
 
 
 @pytest.mark.parametrize(
-    ("elevation", "limit", "overhead"), [(60.0, 60.0, False), (60.1, 60.0, True), (31.0, 30.0, True), (59.0, 80.0, False)]
+    ("elevation", "limit", "overhead"),
+    [(60.0, 60.0, False), (60.1, 60.0, True), (31.0, 30.0, True), (59.0, 80.0, False), (-75.0, 60.0, False)],
 )
 def test_overhead_is_described_as_it_is_and_turns_away_from_nothing(elevation, limit, overhead):
     view = at(140.0, elevation, overhead_above_deg=limit)
