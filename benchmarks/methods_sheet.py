@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from PIL import Image
 
 from backend.distill.parameters import PARAMETERS
@@ -31,6 +32,16 @@ HEAD = "| method | steps | denoiser rows | seconds | recall | moved > h/2 | roug
 
 def rows(job: RefineJob, prior: CountingPrior) -> float:
     return sum(rows_of(stage, prior) for stage in resolve(job, prior.card).stages)
+
+
+def sheet(pictures: list[tuple[str, np.ndarray]]) -> Image.Image:
+    """Two columns of titled rows of views."""
+    half = (len(pictures) + 1) // 2
+    columns = [Image.fromarray(tile(part)) for part in (pictures[:half], pictures[half:]) if part]
+    whole = Image.new("RGB", (sum(column.width for column in columns), columns[0].height), "white")
+    for k, column in enumerate(columns):
+        whole.paste(column, (k * columns[0].width, 0))
+    return whole
 
 
 def main() -> None:
@@ -60,11 +71,11 @@ def main() -> None:
         lines.append(f"| {name} | {result.steps_done} | {result.rows} | {time.perf_counter() - began:.0f} | {measured} |")
         print(lines[-1], flush=True)
         given.out.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(tile(pictures)).save(given.out / "sheet.png", optimize=True)
+        sheet(pictures).save(given.out / "sheet.png", optimize=True)
     if given.write and not given.only:
         where = ROOT / "docs" / "pictures" / "methods"
         where.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(tile(pictures)).convert("RGB").save(where / "sketch.png", optimize=True)
+        sheet(pictures).save(where / "sketch.png", optimize=True)
         page = ROOT / "docs" / "methods.md"
         marked = re.compile(r"(<!-- sheet -->\n).*?(<!-- end -->)", re.S)
         text = "\n".join([HEAD, *lines])
