@@ -68,7 +68,7 @@ OTHER_SETTINGS = {
         PFDParameters(guidance=1.0, steps=1, solver="ddim"),
         PFDParameters(inversion_guidance=1.0, inversion_steps=3, steps=5, solver="heun", nodes="uniform", perp_neg=True),
         PFDParameters(inversion_solver="ab2", inversion_steps=20, solver="ddim", weighting="x0"),
-        PFDParameters(form="forward"),
+        PFDParameters(form="forward", inversion_steps=20),
         PFDParameters(form="forward", guidance=1.0, inversion_solver="ab2", nodes="uniform", perp_neg=True),
     ],
     "dual_bridge": [
