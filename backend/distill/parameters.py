@@ -56,7 +56,7 @@ Steps: TypeAlias = Annotated[
 ]
 CriticRate: TypeAlias = Annotated[
     float,
-    Meta(gt=0.0, le=0.1, title="Critic rate", description="Learning rate of the critic that follows the present renders."),
+    Meta(ge=1e-7, le=0.1, title="Critic rate", description="Learning rate of the critic that follows the present renders."),
 ]
 CriticRank: TypeAlias = Annotated[
     int,
