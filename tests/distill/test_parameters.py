@@ -48,7 +48,7 @@ WEIGHTINGS = "one of fantasia3d, sds, uniform, x0"
         (
             "vsd",
             {"critic_rate": 0.0},
-            "The setting 'critic_rate' of the method 'vsd' should be a number above 0 and at most 0.1, but it is 0.0.",
+            "The setting 'critic_rate' of the method 'vsd' should be a number from 1e-07 to 0.1, but it is 0.0.",
         ),
         (
             "sdi",
