@@ -5,6 +5,7 @@ run upward, from CLEAN; `reversed` gives the way down. st = sigma/alpha.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from torch import Tensor
@@ -24,11 +25,16 @@ def geometric_nodes(abar: Tensor, t: int, steps: int) -> list[int]:
 
     abar: [T] on the host, the cumulative product of the prior's noise schedule.
     """
+    return list(_geometric(abar, t, steps))
+
+
+@lru_cache(maxsize=8192)  # a run asks for the same few levels again and again
+def _geometric(abar: Tensor, t: int, steps: int) -> tuple[int, ...]:
     ratios = np.sqrt(1.0 / abar.numpy() - 1.0)  # st, growing with the level
     wanted = np.geomspace(min(GEOMETRIC_FROM, float(ratios[t])), float(ratios[t]), steps)
     above = np.searchsorted(ratios, wanted).clip(1, len(ratios) - 1)
     nearest = above - (wanted - ratios[above - 1] < ratios[above] - wanted)
-    return [CLEAN, *_distinct(nearest, t)]
+    return (CLEAN, *_distinct(nearest, t))
 
 
 def stride_nodes(t: int, stride: int, first: int) -> list[int]:
