@@ -59,7 +59,7 @@ def _refine(*arguments):
 def test_json_lines_and_a_report_that_repeats_the_run(tmp_path, job_file):
     told = _refine("--job", job_file, "--out", tmp_path / "a", "--json").stdout
     events = [json.loads(line) for line in told.splitlines()]
-    assert {event["event"] for event in events} == {"preview", "progress", "result"}
+    assert {event["event"] for event in events} == {"note", "preview", "progress", "result"}  # the note is the estimate
     assert all(Path(event["picture"]).is_file() for event in events if event["event"] == "preview")
     fractions = [event["fraction"] for event in events if event["event"] == "progress"]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
