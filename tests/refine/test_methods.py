@@ -64,12 +64,23 @@ STOPPED = [*((name, {}, 5) for name in METHODS), *((name, settings, 2) for name,
 @pytest.mark.parametrize(("method", "settings", "at"), STOPPED)
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(method, settings, at, job, ball, tiny_prior, tmp_path):
     """Stopped in the first stage (2) or in the second (5), critic, optimisers and the object's noise included."""
-    asked = judged_by(job, method, **settings)
-    whole = _run(asked, ball, tiny_prior)
+    _goes_on(judged_by(job, method, **settings), at, ball, tiny_prior, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("method", "settings"), [*((name, {}) for name in METHODS), *WITH_CRITIC[2:]])
+def test_ten_and_ten_steps_are_twenty(method, settings, job, ball, tiny_prior, tmp_path):
+    """One stage of shape and colour, stopped in its middle."""
+    stage = msgspec.structs.replace(job.stages[0], steps=20)
+    _goes_on(judged_by(msgspec.structs.replace(job, stages=(stage,)), method, **settings), 10, ball, tiny_prior, tmp_path)
+
+
+def _goes_on(asked, at, ball, prior, out):
+    whole = _run(asked, ball, prior)
     control = Control()
     at_step(control, at, control.pause)
-    assert _run(asked, ball, tiny_prior, out=tmp_path, control=control).outcome == "paused"
-    resumed = refine(RefineJob(prompt="ignored"), Inputs(), prior=tiny_prior, out=tmp_path, resume=True)
+    assert _run(asked, ball, prior, out=out, control=control).outcome == "paused"
+    resumed = refine(RefineJob(prompt="ignored"), Inputs(), prior=prior, out=out, resume=True)
     assert _same(whole, resumed)
     assert resumed.rows == whole.rows
 
