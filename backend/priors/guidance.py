@@ -6,7 +6,6 @@ as in the diffusers pipelines.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from backend.priors.contract import Condition, Prior
@@ -38,8 +37,3 @@ def guided(prior: Prior, z_t: Tensor, t: Tensor, target: Condition, null: Condit
         raise ValueError(f"guidance {guidance} needs the null condition as well as the target")
     noise_null, noise_target = predict_each(prior, z_t, t, [null, target])
     return guide(noise_null, noise_target, guidance)
-
-
-def as_levels(t: int, batch: int) -> Tensor:
-    """One noise level for all rows, [batch] int64 on the host."""
-    return torch.full((batch,), t, dtype=torch.int64)

@@ -182,7 +182,7 @@ def _references(request: Request, on: Bed | None) -> list[Outcome]:
 def _on_bed(request: Request, on: Bed) -> list[Planned]:
     count = request.particles or on.particles
     return [
-        Planned(on.name, entry.method, entry.title, lambda e=entry: BedRun(on, e, particles=count, seed=request.seed))  # type: ignore[misc]
+        Planned(on.name, entry.method, entry.title, partial(BedRun, on, entry, particles=count, seed=request.seed))
         for entry in chosen(on.name, request.methods, request.given, variants=request.variants)
     ]
 
