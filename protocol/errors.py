@@ -34,3 +34,9 @@ class Cancelled(SketchBridgeError):
     """The run was asked to stop and to discard what it had."""
 
     code = "cancelled"
+
+
+def first_line(error: BaseException) -> str:
+    """What a foreign library says about a failure: the first line of its message without the full stop, or the error's type."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

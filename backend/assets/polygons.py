@@ -11,7 +11,7 @@ from backend.assets.mesh import PolygonMesh
 from backend.assets.obj import read_obj
 from backend.assets.read import check_file, check_mesh_indices, read_mesh
 from backend.assets.triangulate import triangulate
-from backend.errors import SketchBridgeError, UserError
+from backend.errors import SketchBridgeError, UserError, first_line
 
 
 def read_polygons(path: Path | str) -> PolygonMesh:
@@ -33,8 +33,7 @@ def read_polygons(path: Path | str) -> PolygonMesh:
     except SketchBridgeError:
         raise
     except Exception as error:  # readers of foreign bytes fail in every way there is
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path.name} could not be read as {path.suffix[1:].upper()}: {reason}.", "Export it again.") from error
+        raise UserError(f"{path.name} could not be read as {path.suffix[1:].upper()}: {first_line(error)}.", "Export it again.") from error
     check_mesh(mesh.vertices, triangulate(mesh).faces, path.name)
     for name, uv in mesh.uv_maps.items():
         if not np.isfinite(uv).all():

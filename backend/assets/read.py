@@ -17,7 +17,7 @@ from backend.assets.mesh import PolygonMesh, TriangleMesh
 from backend.assets.obj import ObjFile, ObjMaterial, beside, read_materials, read_obj
 from backend.assets.triangulate import triangulate
 from backend.colour import srgb_to_linear
-from backend.errors import SketchBridgeError, UserError
+from backend.errors import SketchBridgeError, UserError, first_line
 
 FORMATS = (".glb", ".gltf", ".obj", ".ply", ".stl")
 
@@ -35,7 +35,11 @@ def read_mesh(path: Path | str, *, y_up: bool | None = None) -> TriangleMesh:
     suffix = path.suffix.lower()
     check_file(path)
     readers: dict[str, Callable[[Path], TriangleMesh]] = {
-        ".glb": _read_gltf, ".gltf": _read_gltf, ".obj": _read_obj, ".ply": _read_scan, ".stl": _read_scan
+        ".glb": _read_gltf,
+        ".gltf": _read_gltf,
+        ".obj": _read_obj,
+        ".ply": _read_scan,
+        ".stl": _read_scan,
     }
     try:
         mesh = readers[suffix](path)
@@ -44,8 +48,7 @@ def read_mesh(path: Path | str, *, y_up: bool | None = None) -> TriangleMesh:
     except MemoryError as error:
         raise UserError(f"{path.name} needs more memory than there is.", "Simplify it first.") from error
     except Exception as error:  # readers of foreign bytes fail in every way there is
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path.name} could not be read as {suffix[1:].upper()}: {reason}.", "Export it again.") from error
+        raise UserError(f"{path.name} could not be read as {suffix[1:].upper()}: {first_line(error)}.", "Export it again.") from error
     if y_up and suffix not in (".glb", ".gltf"):
         mesh.vertices = from_gltf(mesh.vertices)
     check_mesh(mesh.vertices, mesh.faces, path.name)

@@ -17,6 +17,9 @@ def train_prior_command(
     images: Annotated[int, typer.Option(min=64, help="Pictures to make.")] = 110_000,
     batch: Annotated[int, typer.Option(min=1)] = 32,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    rate: Annotated[float, typer.Option(min=0, help="Highest learning rate of the denoiser.")] = 1e-3,
+    start: Annotated[str, typer.Option(help="Exported folder to go on from, with a fresh optimiser; its compression model is kept.")] = "",
+    vae: Annotated[str, typer.Option(help="Exported folder whose compression model is used as it is.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoints in --work.")] = True,
 ) -> None:
@@ -34,6 +37,9 @@ def train_prior_command(
         "images": images,
         "batch": batch,
         "seed": seed,
+        "rate": rate,
+        "start": start,
+        "vae": vae,
         "device": device,
         "resume": resume,
     }

@@ -29,6 +29,8 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     out: str = "backend/priors/starter"  # the exported folder, replaced file by file
     work: str = "~/.cache/sketchbridge/train"  # pictures, latents, checkpoints, sheets
     stage: Stage = "all"
+    start: str = ""  # an exported folder: its weights are the first ones, its autoencoder is kept
+    vae: str = ""  # an exported folder whose autoencoder is used as it is
     minutes: float = 100.0  # of the denoiser
     vae_minutes: float = 9.0
     steps: int | None = None  # of the denoiser, instead of minutes: exactly repeatable

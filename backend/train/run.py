@@ -22,7 +22,7 @@ from backend.train.options import TrainOptions
 from backend.train.pool import TRAINING_SEED, VALIDATION_SEED, make_pool
 from backend.train.progress import StopSignal
 from backend.train.recognition import recognition
-from backend.train.train_autoencoder import train_autoencoder
+from backend.train.train_autoencoder import finished_autoencoder, train_autoencoder
 from backend.train.train_denoiser import TrainedDenoiser, train_denoiser
 from backend.train.words import save_tokenizer
 
@@ -65,7 +65,12 @@ def train_prior(options: TrainOptions, *, report: Report = quiet) -> TrainResult
         )  # fmt: skip
         if options.stage == "data" or stop.is_set:
             return TrainResult(str(out), not stop.is_set)
-        trained_vae = train_autoencoder(options, training, validation, work, stop, report)
+        kept = options.vae or options.start
+        trained_vae = (
+            finished_autoencoder(options, Path(kept).expanduser(), training, validation)
+            if kept
+            else train_autoencoder(options, training, validation, work, stop, report)
+        )
         if options.stage == "vae" or not trained_vae.is_finished:
             return TrainResult(str(out), trained_vae.is_finished, autoencoder=trained_vae.measures)
         vae = trained_vae.vae

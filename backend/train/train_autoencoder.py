@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from backend.errors import UserError, first_line
 from backend.train.autoencoder import PatchTeacher, autoencoder_loss, build_autoencoder, measure_autoencoder
 from backend.train.checkpoints import Average, load_state, save_state
 from backend.train.journal import Journal, Report, quiet, save_sheet, to_bytes
@@ -118,6 +119,27 @@ def train_autoencoder(
     save_sheet(work / "sheets" / "reconstructions.png", to_bytes(pairs), 16)
     journal.draw()
     return TrainedAutoencoder(final, measures, progress.is_done)
+
+
+def finished_autoencoder(options: TrainOptions, folder: Path, training: Pool, validation: Pool) -> TrainedAutoencoder:
+    """The autoencoder of an exported folder in full precision, measured on these pictures.
+
+    Raises:
+        UserError: the folder has none, or one of another shape than `options.sizes`.
+    """
+    wanted = build_autoencoder(options.sizes)
+    try:
+        vae = AutoencoderKL.from_pretrained(folder / "vae", local_files_only=True, torch_dtype=torch.float32)
+        wanted.load_state_dict(vae.state_dict())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{folder} should hold an autoencoder of these sizes in its folder vae: {first_line(error)}") from None
+    vae = vae.eval().to(options.device)
+    shrink = 2 ** (len(options.sizes.vae_widths) - 1)
+    first = as_pictures(training.pictures[: min(TEACHER_PICTURES, training.facts.count)], "cpu")
+    held_out = as_pictures(validation.pictures[:256], options.device)
+    measures = measure_autoencoder(vae, held_out)
+    measures["linear_psnr_db"] = _linear_psnr(PatchTeacher.fit(first, shrink, options.sizes.latent_channels), held_out.cpu())
+    return TrainedAutoencoder(vae, measures, True)
 
 
 def _linear_psnr(teacher: PatchTeacher, pictures: Tensor) -> float:

@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from backend.errors import UserError, first_line
 from backend.train.checkpoints import Average, load_state, save_state
 from backend.train.denoiser import build_denoiser, build_text_encoder, denoiser_loss, signal_levels, stratified_timesteps
 from backend.train.journal import Journal, Report, quiet, save_sheet, to_bytes
@@ -70,6 +71,24 @@ def load_averaged(options: TrainOptions, tokenizer: CLIPTokenizer, state: dict[s
     )
 
 
+def start_from(folder: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
+    """Loads the weights of an exported folder into networks of the same shape and vocabulary.
+
+    Raises:
+        UserError: the folder holds no such networks, or was trained with another vocabulary.
+    """
+    try:
+        kept = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        if kept.get_vocab() != tokenizer.get_vocab():
+            raise UserError(f"{folder} was trained with another vocabulary than this training's; leave start out")
+        found = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True, torch_dtype=torch.float32)
+        unet.load_state_dict(found.state_dict())
+        words = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True, dtype=torch.float32)
+        text_encoder.load_state_dict(words.state_dict())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{folder} should hold the networks of a prior of these sizes: {first_line(error)}") from None
+
+
 def train_denoiser(
     options: TrainOptions,
     vae: AutoencoderKL,
@@ -94,6 +113,8 @@ def train_denoiser(
     torch.manual_seed(child_seed(options.seed, "denoiser weights"))
     unet = build_denoiser(options.sizes).to(device).train()
     text_encoder = build_text_encoder(options.sizes, tokenizer).to(device).train()
+    if options.start:
+        start_from(Path(options.start).expanduser(), unet, text_encoder, tokenizer)
     parameters = [*unet.parameters(), *text_encoder.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     averages = {"unet": Average(unet), "text": Average(text_encoder)}

@@ -37,7 +37,7 @@ class Assembly:
 
     def add(self, kind: Kind, sizes, centre, *, frame=None, colour=None, named=False, pattern=None, part="",
             period: float = 0.22, shared: bool = False) -> Primitive:  # fmt: skip
-        """Add a solid; `period` is the length of one stripe pair or spot cell in the units of the sizes.
+        """Add a solid; `period` is the length of one stripe pair, spot cell, two checks or vein to vein in the units of the sizes.
 
         The pattern starts anywhere, or for `shared` solids runs through all of them as through one body.
         """
@@ -53,7 +53,7 @@ class Assembly:
             self.colour if colour is None else np.asarray(colour, dtype=float),
             self.accent,
             pattern,
-            frequency=(2 * np.pi if pattern is Pattern.STRIPED else 2.4) / period,
+            frequency=(2.4 if pattern is Pattern.SPOTTED else 2 * np.pi) / period,
             offset=offset,
             part=part,
         )

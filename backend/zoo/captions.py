@@ -1,6 +1,6 @@
 """The caption grammar: every word the starter prior is taught, and how the words of one picture are joined.
 
-    [a | an | "a photo of a" | "a 3d render of a"] [clay] [pattern] [colour] noun ["with" accent ("spots" | "stripes")]
+    [a | an | "a photo of a" | "a 3d render of a"] [clay] [pattern] [colour] noun ["with" accent ("spots" | "stripes" | "checks" | "veins")]
     [", " view words] [", " domain word] {", " corruption} | [", " quality words]
 
 Parts are dropped at random while training, so that each means something alone. View words come from `backend.views`.
@@ -24,11 +24,13 @@ CORRUPTIONS = (
 )  # fmt: skip
 DOMAIN = "painting"
 LEAD_INS = ("a", "a photo of a", "a 3d render of a", "")
-PATTERN_WORDS = ("plain", "striped", "spotted")
+PATTERN_WORDS = ("plain", "striped", "spotted", "checkered", "marbled")
+MARK_WORDS = ("", "stripes", "spots", "checks", "veins")
+"""What the accent colour of a pattern is said to be, in the order of `Pattern`."""
 VOCABULARY = tuple(
     dict.fromkeys(
         " ".join(
-            (*NOUNS, *COLOURS, *PATTERN_WORDS, *views.VIEW_WORDS, *LEAD_INS, "an photo with spots stripes", CLAY, DOMAIN,
+            (*NOUNS, *COLOURS, *PATTERN_WORDS, *views.VIEW_WORDS, *LEAD_INS, "an photo with", *MARK_WORDS, CLAY, DOMAIN,
              QUALITY.replace(",", ""), *CORRUPTIONS)
         ).split()
     )
@@ -79,7 +81,7 @@ def caption(
     else:
         if thing.pattern is not Pattern.PLAIN and kept(choices.drop_pattern):
             if rng.random() < choices.say_accent:
-                tail = f" with {thing.accent_word} {'spots' if thing.pattern is Pattern.SPOTTED else 'stripes'}"
+                tail = f" with {thing.accent_word} {MARK_WORDS[thing.pattern]}"
             else:
                 words.append(PATTERN_WORDS[thing.pattern])
         elif thing.pattern is Pattern.PLAIN and rng.random() < choices.say_plain:

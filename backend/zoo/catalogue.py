@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backend.zoo import nature, things
+from backend.zoo import creatures, nature, things, vehicles
 from backend.zoo.assembly import Assembly
 from backend.zoo.palette import COLOURS, contrasting, paint
 from backend.zoo.primitives import Pattern, ZooObject, fit_to_domain
@@ -16,13 +16,26 @@ CATALOGUE: dict[str, Maker] = {
     "flower": nature.flower, "mushroom": nature.mushroom, "apple": nature.apple, "pear": nature.pear, "cactus": nature.cactus,
     "tree": nature.tree, "fish": nature.fish, "cottage": things.cottage, "mug": things.mug, "vase": things.vase,
     "chair": things.chair, "snowman": things.snowman, "rocket": things.rocket, "lamp": things.lamp,
+    "duck": creatures.duck, "cat": creatures.cat, "car": vehicles.car, "boat": vehicles.boat,
 }  # fmt: skip
 NOUNS = tuple(CATALOGUE)
 
 # the parts with thin or many solids need more examples than a single round body
 _WEIGHT = {"flower": 2.2, "mushroom": 1.4, "chair": 1.2, "tree": 1.2, "cactus": 1.2, "apple": 0.8, "pear": 0.8, "vase": 0.9}
 NOUN_SHARES = np.array([_WEIGHT.get(n, 1.0) for n in NOUNS]) / sum(_WEIGHT.get(n, 1.0) for n in NOUNS)
-PATTERN_SHARES = (0.6, 0.2, 0.2)
+PATTERN_SHARES = (0.52, 0.12, 0.12, 0.12, 0.12)
+
+HELD_OUT = {
+    "flower": "black", "mushroom": "blue", "apple": "purple", "pear": "pink", "cactus": "orange", "tree": "blue", "fish": "brown",
+    "cottage": "pink", "mug": "green", "vase": "yellow", "chair": "purple", "snowman": "orange", "rocket": "brown", "lamp": "black",
+    "duck": "blue", "cat": "green", "car": "white", "boat": "red",
+}  # fmt: skip
+"""One colour of every noun that no training picture shows: what a prior draws for such a pair, it has composed."""
+
+
+def draw_colour(noun: str, rng: np.random.Generator) -> str:
+    """A colour word for a noun, never the one held out."""
+    return str(rng.choice([colour for colour in COLOURS if colour != HELD_OUT[noun]]))
 
 
 def make_object(
@@ -31,7 +44,7 @@ def make_object(
     colour: str | None = None,
     pattern: str | None = None,
 ) -> ZooObject:
-    """One object, the same for the same arguments; what is not given is drawn from the seed.
+    """One object, the same for the same arguments; what is not given is drawn from the seed, a `HELD_OUT` colour never.
 
     The result is centred, its longest side is 1.6 and its front faces -Y.
 
@@ -44,14 +57,14 @@ def make_object(
         ('mushroom', 'red', 'SPOTTED', True)
     """
     rng = np.random.default_rng([seed, 7])
-    drawn_noun = str(rng.choice(NOUNS, p=NOUN_SHARES))
-    drawn_colour = str(rng.choice(COLOURS))
-    drawn_pattern = Pattern(int(rng.choice(3, p=PATTERN_SHARES)))
-    noun, colour = noun or drawn_noun, colour or drawn_colour
+    noun_rng, colour_rng, pattern_rng = rng.spawn(3)
+    noun = str(noun_rng.choice(NOUNS, p=NOUN_SHARES)) if noun is None else noun
+    drawn_pattern = Pattern(int(pattern_rng.choice(len(Pattern), p=PATTERN_SHARES)))
     names = {p.name.lower(): p for p in Pattern}
     for given, known, what in ((noun, NOUNS, "noun"), (colour, COLOURS, "colour"), (pattern, names, "pattern")):
         if given is not None and given not in known:
             raise ValueError(f"unknown {what} {given!r}; the zoo knows {', '.join(known)}")
+    colour = draw_colour(noun, colour_rng) if colour is None else colour
     chosen = drawn_pattern if pattern is None else names[pattern]
     accent = contrasting(colour, rng, ("white", "black", "yellow", "blue", "red", "green", "pink", "orange"))
     if rng.random() < 0.5 and colour not in ("white", "yellow"):

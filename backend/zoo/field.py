@@ -197,6 +197,14 @@ def local_paint(at: wp.vec3, s: Solid) -> wp.vec3:
         c = w - wp.floor(w) - 0.5
         if a * a + b * b + c * c < 0.135:
             return s.accent
+    if s.pattern == 3 and wp.sin(s.frequency * p[0]) * wp.sin(s.frequency * p[1]) * wp.sin(s.frequency * p[2]) > 0.0:
+        return s.accent
+    if s.pattern == 4:
+        # veins: level lines of a wave that other waves bend
+        k = 0.55 * s.frequency
+        bend = wp.sin(k * (0.9 * p[1] - 0.5 * p[2])) + wp.sin(k * (1.1 * p[2] + 0.6 * p[0]) + 1.7)
+        if wp.abs(wp.sin(k * (0.75 * p[0] + 0.5 * p[1] + 0.6 * p[2]) + 1.1 * bend)) < 0.22:
+            return s.accent
     return s.colour
 
 

@@ -34,6 +34,8 @@ class Pattern(enum.IntEnum):
     PLAIN = 0
     STRIPED = 1
     SPOTTED = 2
+    CHECKERED = 3
+    MARBLED = 4
 
 
 PRIMITIVE_DTYPE = np.dtype(

@@ -171,7 +171,7 @@ class Rig:
     def click(self, x: int, y: int, button: int = 1, holding: str = "") -> None:
         """Clicks at a pixel (1 left, 3 right, 4 wheel up, 5 wheel down), `holding` a key such as shift."""
         self.move(x, y)
-        keys = (["keydown", holding], ["keyup", holding]) if holding else ([], [])
+        keys = (["keydown", holding, "sleep", "0.1"], ["sleep", "0.1", "keyup", holding]) if holding else ([], [])
         self._tool(*keys[0], "click", button, *keys[1])
 
     def pan(self, right: int, down: int) -> None:

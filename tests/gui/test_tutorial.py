@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from captions import CAPTIONS, END, INTRODUCTION, TITLE
 from drawing import FOOT, PENCIL_PX, flower
-from rig import CHANGED, Rig
+from rig import CHANGED, Rig, RigError
 from tutorial import Tutorial
 
 TAB = "SketchBridge"
@@ -241,11 +241,21 @@ def undo_and_versions(page: Tutorial, rig: Rig, server: str) -> None:
     assert [thing["hidden"] for thing in rig.state("objects") if thing["type"] == "GREASEPENCIL"] == [True]
 
 
+def put_cursor(rig: Rig) -> Any:
+    """Sets the 3D cursor to the right of the flower; while the view still turns Blender may swallow a click, so it is given again."""
+    for _ in range(5):
+        rig.click(*CURSOR_PX, button=3, holding="shift")
+        try:
+            return rig.wait("value", lambda place: place[0] > 1, path="scene.cursor.location", within_s=5)
+        except RigError as error:
+            last = error
+    raise last
+
+
 def create_beside(page: Tutorial, rig: Rig, server: str) -> None:
     rig.point_at_viewport()
     rig.key("KP_1")
-    rig.click(*CURSOR_PX, button=3, holding="shift")
-    there = rig.wait("value", lambda place: place[0] > 1, path="scene.cursor.location")
+    there = put_cursor(rig)
     x, y = rig.find(".sketchbridge.mode")
     for row in range(3):
         if rig.state("value", path="object.sketchbridge.mode") != "prompt":

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from backend.zoo.catalogue import NOUNS, make_object
+from backend.zoo.catalogue import HELD_OUT, NOUNS, make_object
 from backend.zoo.field import evaluate
 from backend.zoo.mesh import object_mesh, rough_object
+from backend.zoo.palette import COLOURS
 from backend.zoo.primitives import Kind, Pattern, Primitive, pack, surface_points
 
 PARTS = {
@@ -13,6 +14,8 @@ PARTS = {
     "apple": {"fruit", "stem"}, "pear": {"fruit", "stem"}, "cactus": {"body", "arm"}, "cottage": {"wall", "roof", "door", "window"},
     "mug": {"body", "handle"}, "vase": {"body", "rim"}, "chair": {"seat", "leg", "back"}, "snowman": {"snow", "hat", "arm", "nose"},
     "rocket": {"hull", "nose", "fin"}, "fish": {"body", "tail", "fin", "eye"}, "lamp": {"foot", "pole", "shade"},
+    "duck": {"body", "head", "beak", "wing", "eye"}, "cat": {"body", "head", "ear", "tail", "leg", "eye"},
+    "car": {"body", "cabin", "wheel", "window"}, "boat": {"hull", "deck"},
 }  # fmt: skip
 
 
@@ -42,6 +45,16 @@ def test_same_seed_same_object():
     a, b = make_object(41), make_object(41)
     assert (a.noun, a.colour_word, a.pattern) == (b.noun, b.colour_word, b.pattern)
     np.testing.assert_array_equal(pack(a.primitives), pack(b.primitives))
+
+
+def test_a_held_out_colour_is_drawn_only_on_request():
+    assert set(HELD_OUT) == set(NOUNS)
+    assert set(HELD_OUT.values()) == set(COLOURS)
+    things = [make_object(seed) for seed in range(3000)]
+    assert {(t.noun, t.colour_word) for t in things} == {(n, c) for n in NOUNS for c in COLOURS if HELD_OUT[n] != c}
+    assert {t.pattern for t in things} == set(Pattern)
+    assert make_object(0, "car", HELD_OUT["car"]).colour_word == HELD_OUT["car"]
+    assert all(make_object(seed, "car").colour_word != HELD_OUT["car"] for seed in range(60))
 
 
 @pytest.mark.parametrize("wrong", [{"noun": "zebra"}, {"colour": "mauve"}, {"pattern": "tartan"}])
