@@ -91,7 +91,7 @@ def test_camera_axes_follow_the_convention():
 
 def test_the_front_of_a_snowman_shows_its_nose():
     thing = make_object(0, "snowman", "blue", "plain")
-    front, back = render([thing] * 2, [Shot(0, 0, flat=True), Shot(180, 0, flat=True)], 64)
+    front, back = render([thing] * 2, [Shot(0, 0, flat=True), Shot(180, 0, flat=True)], 96)
     orange = [((p[..., 0] > 0.7) & (p[..., 2] < 0.4)).sum() for p in (front, back)]
     assert orange[0] >= 3
     assert orange[1] == 0
