@@ -9,7 +9,7 @@ import torch
 from backend.assets.atomic import write_bytes
 from backend.errors import UserError
 
-VERSION = 4
+VERSION = 5
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from backend.distill.contract import Method
 from backend.distill.prompts import PromptBank
 from backend.priors.counting import CountingPrior
-from backend.refine.judge import Judge
+from backend.refine.distillation import Distillation
 from backend.refine.optimiser import UniformAdam, ramp, warm_up
 from backend.refine.seeds import generator
 from backend.refine.studio import Studio
@@ -63,7 +63,7 @@ class Descent:
         self.weights = RelativeWeights()
         if stage.bank and not self.moves_shape:
             studio.fill_bank(subject, stage, seed)
-        self.judge = Judge(subject, studio, prior, method, parameters, stage, seed, first_step)
+        self.distillation = Distillation(subject, studio, prior, method, parameters, stage, seed, first_step)
 
     def step(self, index: int, texts: PromptBank) -> StepReport:
         """Step `index` of the stage (0-based)."""
@@ -72,7 +72,7 @@ class Descent:
         self._clear_gradients()
 
         views, cameras, picture, leaf, mesh = self._look(everywhere)
-        loss, losses, t, bad = self.judge(picture, views, cameras, texts, index, everywhere)
+        loss, losses, t, bad = self.distillation(picture, views, cameras, texts, index, everywhere)
         loss.backward()
         if self.moves_shape:
             assert leaf is not None and mesh is not None
@@ -180,7 +180,7 @@ class Descent:
             "colour": self.colour.state_dict(),
             "shape": {name: optimiser.state() for name, optimiser in self.shape.items()},
             "weights": self.weights.state(),
-            "judge": self.judge.state(),
+            "distillation": self.distillation.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -188,8 +188,8 @@ class Descent:
         for name, optimiser in self.shape.items():
             optimiser.load_state(state["shape"][name])
         self.weights.load_state(state["weights"])
-        self.judge.load_state(state["judge"])
+        self.distillation.load_state(state["distillation"])
 
     def close(self) -> None:
         """The stage is over: the prior is as it was before."""
-        self.judge.close()
+        self.distillation.close()

@@ -19,12 +19,12 @@ from backend.refine.checkpoint import moved, read_checkpoint, write_checkpoint
 from backend.refine.control import Control
 from backend.refine.descent import Descent
 from backend.refine.device import choose_device
+from backend.refine.distillation import check_critics
 from backend.refine.estimate import estimate
 from backend.refine.events import Checkpointed, Listener, Note, Preview, Steered
 from backend.refine.export import Exported, export_asset, pictures, write_sheet
 from backend.refine.guard import settle_shape
 from backend.refine.inputs import Inputs
-from backend.refine.judge import check_critics
 from backend.refine.prepare import prepare
 from backend.refine.report import measure
 from backend.refine.resolve import resolve

@@ -48,7 +48,7 @@ class Judgement(NamedTuple):
     bad: Tensor  # device flag: something was not finite
 
 
-class Judge:
+class Distillation:
     """A method at work in one stage of a run. `close` gives the prior back as it was."""
 
     def __init__(
