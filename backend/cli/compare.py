@@ -58,6 +58,7 @@ def compare_command(
     from rich.progress import Progress as Bars
 
     from backend.priors.resolve import resolve_prior
+    from backend.priors.wording import prompt_warnings
     from backend.refine.device import choose_device
     from backend.study.compare import Progress, Request, compare, plan
     from backend.study.write import write_all
@@ -77,6 +78,8 @@ def compare_command(
         seed=seed,
     )
     console = Console(stderr=True)
+    for warning in prompt_warnings(loaded, prompt, source_prompt) if loaded is not None else ():
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
     stopped = False
 
     def note_interrupt(*_: Any) -> None:

@@ -175,7 +175,6 @@ class PromptBank:
             raise UserError(
                 f"Perp-Neg mixes the embeddings of texts, and the prior '{card.name}' knows its texts as labels.", "Leave perp_neg out."
             )
-        self.unknown_words = prior.unknown_words(prompt)
 
     def conditions(
         self, words: Sequence[str], clay: Sequence[bool] | None = None, sides: Sequence[PerpNegView] | None = None

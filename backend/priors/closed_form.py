@@ -54,6 +54,10 @@ class ClosedFormPrior:
             # In the dtype of z_t: a float32 run sees the rounding that a network's run would see.
             return noise_from(output, self.parametrisation, z_t, alpha.to(z_t.dtype), sigma.to(z_t.dtype))
 
+    def dropped_words(self, prompt: str) -> list[str]:
+        """None: prompts of any length are read."""
+        return []
+
     def network(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The output of this parametrisation, [B,C,H,W] float64."""
         raise NotImplementedError

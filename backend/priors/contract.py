@@ -91,6 +91,10 @@ class Prior(Protocol):
         """Words of the prompt outside the prior's vocabulary (empty for priors with an open vocabulary)."""
         ...
 
+    def dropped_words(self, prompt: str) -> list[str]:
+        """Words at the end of the prompt that the prior does not read (empty for priors without a limit)."""
+        ...
+
     def fingerprint(self) -> str:
         """sha256 over the weights, for the report and the checkpoint."""
         ...

@@ -51,6 +51,9 @@ class CountingPrior:
     def unknown_words(self, prompt: str) -> list[str]:
         return self.prior.unknown_words(prompt)
 
+    def dropped_words(self, prompt: str) -> list[str]:
+        return self.prior.dropped_words(prompt)
+
     def fingerprint(self) -> str:
         return self.prior.fingerprint()
 

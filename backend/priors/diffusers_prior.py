@@ -4,7 +4,6 @@ Every size comes from the folder's configurations. Networks run in bf16 on CUDA 
 what is returned are fp32. A step through here reads nothing back from the device.
 """
 
-import logging
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,8 +20,6 @@ from backend.priors.contract import Condition
 from backend.priors.conversions import noise_from
 from backend.priors.loading import Networks, fingerprint, load_networks
 from backend.priors.sampling import Sampling
-
-log = logging.getLogger("backend.priors")
 
 EMBEDDINGS_KEPT = 512
 
@@ -111,15 +108,12 @@ class DiffusersPrior:
             return (picture.float() / 2 + 0.5).clamp(0.0, 1.0)
 
     def embed(self, prompts: Sequence[str]) -> Condition:
-        """Last hidden states [B, positions, width]. A prompt that is too long is cut, and the log names the words that were lost.
+        """Last hidden states [B, positions, width]. A prompt that is too long is cut (`dropped_words`).
 
         Prompts are encoded one by one and kept (the latest 512), so a prompt's embedding does not depend on its company.
         """
         for prompt in dict.fromkeys(prompts):
             if prompt not in self._embedded:
-                lost = self.dropped_words(prompt)
-                if lost:
-                    log.warning("The prior reads %d tokens of a prompt; it will not see: %s", self._positions, " ".join(lost))
                 self._embedded[prompt] = self._encode_text(prompt)
             self._embedded.move_to_end(prompt)
         rows = Condition.cat([self._embedded[prompt] for prompt in prompts])
