@@ -71,10 +71,23 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     unwrap_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
 
 
+class Canvas(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the pictures of the modes "image" and "illusion" consist of: the prior's latents, pixels, or a small Fourier-feature network.
+
+    `bandwidth`: standard deviation of the network's frequencies, in periods per picture. `gain`: brightness of an illusion's overlays.
+    """
+
+    kind: Literal["latent", "pixels", "fourier"] = "latent"
+    bandwidth: Annotated[float, msgspec.Meta(gt=0.0, le=64.0)] = 4.0
+    gain: Annotated[float, msgspec.Meta(gt=0.0, le=16.0)] = 2.0
+
+
 class RefineJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to make, from what, how, and how long.
 
-    `sketch` and `keep` name inputs handed over beside the job (files for the command line, array frames on the wire).
+    `sketch` and `keep` name inputs handed over beside the job (files for the command line, array frames on the wire); in mode "image"
+    `sketch` is a picture, or nothing. `prompts`: of an illusion, one for each quarter turn of the upper picture. `canvas`: of a picture;
+    none: the mode's own (latents; an illusion: a network).
     `stages` empty means those of `preset`. `method` replaces the gradient of the preset's stages; empty keeps them.
     `slack` widens what the shape may do, in local stroke radii. `grid` 0 chooses the resolution from the thinnest stroke.
     `steps` scales every stage of the preset to that total; -1 keeps the preset's own numbers.
@@ -85,7 +98,9 @@ class RefineJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     prompt: str
+    prompts: tuple[str, ...] = ()
     mode: Mode = "sketch"
+    canvas: Canvas | None = None
     sketch: str = ""
     keep: str = ""
     preset: str = "default"
