@@ -1,0 +1,1 @@
+"""Many jobs overnight: a job file read and planned, run on workers here or on a cluster, nothing done twice."""
