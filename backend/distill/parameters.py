@@ -3,11 +3,13 @@
 The defaults suit large priors; those that depend on the prior are taken from its card (`FROM_CARD`, by `read_parameters`).
 """
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from backend.priors.card import PriorCard
 from protocol.errors import UserError
 from protocol.strict import nearest
 
@@ -263,7 +265,7 @@ class JSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         Annotated[float, Meta(ge=0.0, le=1000.0)] | None,
         Meta(
             title="Guidance",
-            description="How strongly the prompt pulls; empty is what suits the form: 13.5 for two_target, 7.5 for the weighted forms.",
+            description="How strongly the prompt pulls; empty is what suits the form and the prior: most often 13.5, or 7.5 if weighted.",
         ),
     ] = None
     inversion_guidance: InversionGuidance = -13.5
@@ -325,9 +327,23 @@ PARAMETERS: dict[str, type[msgspec.Struct]] = {
 FROM_CARD: dict[str, dict[str, str]] = {
     "sds": {"guidance": "sds_guidance"},
     "bridge": {"k": "bridge_k"},
-    **{name: {"guidance": "guidance"} for name in ("nfsd", "dds", "vsd", "esd", "ism", "pfd", "cfd", "dual_bridge")},
+    **{name: {"guidance": "guidance"} for name in ("nfsd", "dds", "ism", "pfd", "cfd", "dual_bridge")},
+    **{name: {"guidance": "guidance", "critic_rate": "critic_rate"} for name in ("vsd", "esd")},
+    "sdi": {"guidance": "sdi_guidance", "inversion_guidance": "sdi_inversion_guidance"},
+    "jsd": {"guidance": "jsd_guidance", "inversion_guidance": "jsd_inversion_guidance", "critic_rate": "critic_rate"},
 }
-"""Method name -> {setting: field of the prior's card that holds its default}."""
+"""Method name -> {setting: field of the prior's card that holds its default}.
+
+CSD has none: only the ratio of its weights matters to optimisers of the Adam kind, and that does not depend on the prior.
+"""
+
+
+def suited(name: str, given: Mapping[str, Any], card: PriorCard) -> dict[str, Any]:
+    """The card's defaults of the method's settings. `given`: what was chosen so far, for settings that depend on the form."""
+    fields = FROM_CARD.get(name, {})
+    if name == "jsd" and given.get("form", "two_target") != "two_target":
+        fields = {**fields, "guidance": "guidance"}
+    return {setting: getattr(card, field) for setting, field in fields.items()}
 
 
 def parameters_of(name: str) -> type[msgspec.Struct]:

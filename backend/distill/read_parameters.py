@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backend.distill.parameters import FROM_CARD, PARAMETERS, parameters_of
+from backend.distill.parameters import PARAMETERS, parameters_of, suited
 from backend.priors.card import PriorCard
 from protocol.errors import UserError
 from protocol.strict import convert
@@ -25,7 +25,6 @@ def parse_parameters(name: str, given: Mapping[str, Any], card: PriorCard | None
     of range, not finite, or a schedule literal of a wrong form: it names the setting, what is allowed, and what was given.
     """
     to = parameters_of(name)
-    suited = {setting: getattr(card, field) for setting, field in FROM_CARD.get(name, {}).items()} if card is not None else {}
     fields = {field.encode_name: field for field in msgspec.structs.fields(to)}
     if "perp_neg" in given and "perp_neg" not in fields:
         able = [other for other, settings in PARAMETERS.items() if "perp_neg" in settings.__struct_encode_fields__]
@@ -33,19 +32,25 @@ def parse_parameters(name: str, given: Mapping[str, Any], card: PriorCard | None
             f"The method '{name}' cannot be combined with Perp-Neg, which needs classifier-free guidance of the prompt alone.",
             f"Leave it out, or choose one of {', '.join(able)}.",
         )
-    chosen = {**suited, **given}
+    chosen = dict(given)
+    for setting, value in {} if card is None else suited(name, given, card).items():
+        # Where a setting may be left empty because that means "what suits", the card says what does.
+        if setting not in given or (_is_empty(given[setting]) and fields[setting].default is None):
+            chosen[setting] = value
     return convert(
         {key: _read(name, fields[key], value) if key in fields else value for key, value in chosen.items()}, to, f"The method '{name}'"
     )
 
 
-def describe_parameters(name: str) -> list[dict[str, Any]]:
+def describe_parameters(name: str, card: PriorCard | None = None) -> list[dict[str, Any]]:
     """What a panel needs to draw the settings: per field name, title, description, type, default, and minimum, maximum or choices.
 
+    With a `card` the defaults are those that suit its prior; what may be empty because that means "what suits" stays empty.
     `type` is "float", "int", "bool", "choice" or "text" (also numbers that may vary or be missing, as JSON text); keys that do not
     apply are left out.
     """
     described = []
+    of_prior = {} if card is None else suited(name, {}, card)
     for field in msgspec.structs.fields(parameters_of(name)):
         schema: dict[str, Any] = {}
         kind = msgspec.inspect.type_info(field.type)
@@ -53,7 +58,9 @@ def describe_parameters(name: str) -> list[dict[str, Any]]:
             schema |= kind.extra_json_schema or {}
             kind = kind.type
         written = _written(_kinds(field))
-        default = ("" if field.default is None else json.dumps(field.default)) if written else field.default
+        default = field.default if field.default is None else of_prior.get(field.encode_name, field.default)
+        if written:
+            default = "" if default is None else json.dumps(default)
         entry: dict[str, Any] = {"name": field.encode_name, "default": default, "type": _TYPES.get(type(kind), "text")}
         entry |= {key: schema[key] for key in ("title", "description") if key in schema}
         if isinstance(kind, msgspec.inspect.FloatType | msgspec.inspect.IntType):
@@ -89,6 +96,10 @@ def _read(name: str, field: msgspec.structs.FieldInfo, value: Any) -> Any:
             f"The setting '{field.encode_name}' of the method '{name}' should be {allowed}, but it is {_shown(value)}.", example
         )
     return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _from_text(text: str) -> Any:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from backend.errors import ResourceError, UserError
+from backend.errors import ResourceError, UserError, first_line
 from backend.priors.conversions import PARAMETRISATIONS
 
 NETWORKS = ("unet", "vae", "text_encoder")
@@ -182,6 +182,6 @@ def _json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _damaged(path: Path, problem: object) -> ResourceError:
-    line = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-    return ResourceError(f"The prior's '{path}' is damaged or incomplete: {line.rstrip('.')}.", "Copy or download the folder again.")
+def _damaged(path: Path, problem: BaseException | str) -> ResourceError:
+    line = first_line(problem) if isinstance(problem, BaseException) else problem
+    return ResourceError(f"The prior's '{path}' is damaged or incomplete: {line}.", "Copy or download the folder again.")

@@ -3,8 +3,11 @@
 Guidance, k and rates come from the prior's card. Costs and effects of the choices are in docs/refinement.md.
 """
 
+import msgspec
+
 from backend.errors import UserError
 from backend.priors.card import PriorCard
+from backend.refine.image_presets import image_stages
 from protocol.job import Mode, Shading, Stage, Timesteps
 from protocol.strict import nearest
 
@@ -64,7 +67,9 @@ def _bridge(card: PriorCard, steps: int, **changes: object) -> Stage:
 
 
 def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
-    """The stages of a named preset for a mode. Errors: UserError naming the nearest preset, or a mode without stages here."""
+    """The stages of a named preset for a mode. Errors: UserError naming the nearest preset."""
+    if mode in ("image", "illusion"):
+        return image_stages(preset, mode, card)
     if mode == "texture":
         presets = {
             "quick": (_colour(card, 150),),
@@ -84,18 +89,26 @@ def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
             "quick": (grow,),
             "default": (grow, _colour(card, 200), _bridge(card, 80)),
         }
-    elif mode == "sketch":
+    else:
         presets = {
             "quick": (_colour(card, 150),),
             "colour": (_colour(card, 350), _bridge(card, 100)),
             "default": (_colour(card, 150), _shape(card, 150), _colour(card, 200, name="finish"), _bridge(card, 80)),
             "loose": (_colour(card, 150), _shape(card, 400), _colour(card, 250, name="finish"), _bridge(card, 100)),
         }
-    else:
-        raise UserError(f"Mode '{mode}' has no run yet.", "Use sketch, prompt or texture.")
     if preset not in presets:
         raise UserError(f"Mode '{mode}' has no preset '{preset}'.", nearest(preset, list(presets)))
-    return presets[preset]
+    return tuple(at_rates_of(card, stage) for stage in presets[preset])
+
+
+def at_rates_of(card: PriorCard, stage: Stage) -> Stage:
+    """A preset's stage at the rates that suit the prior: its own, times the card's factors."""
+    colour, shape = stage.colour_rate, stage.geometry_rate_h
+    return msgspec.structs.replace(
+        stage,
+        colour_rate=(card.colour_rate * colour[0], card.colour_rate * colour[1]),
+        geometry_rate_h=(card.geometry_rate * shape[0], card.geometry_rate * shape[1]),
+    )
 
 
 WARM_START = Stage(name="warm start", views=8, steps=1, shading=Shading(albedo=0.0))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from backend.distill.parameters import FROM_CARD, PARAMETERS
+from backend.distill.parameters import PARAMETERS
 from backend.distill.read_parameters import describe_parameters
 from backend.priors.card import PriorCard, read_card
 from backend.priors.exemplar_folder import EXEMPLAR, card_of, read_exemplars
@@ -111,9 +111,7 @@ def methods(card: PriorCard) -> tuple[MethodCard, ...]:
     cards = []
     for name in PARAMETERS:
         title, description = METHOD_WORDS[name]
-        suited = {setting: getattr(card, field) for setting, field in FROM_CARD.get(name, {}).items()}
-        described = ({**entry, "default": suited.get(entry["name"], entry["default"])} for entry in describe_parameters(name))
-        parameters = tuple(msgspec.convert(entry, Parameter) for entry in described)
+        parameters = tuple(msgspec.convert(entry, Parameter) for entry in describe_parameters(name, card))
         cards.append(MethodCard(name=name, title=title, description=description, parameters=parameters))
     return tuple(cards)
 

@@ -19,7 +19,7 @@ from backend.priors.sampling import sample
 from backend.refine.seeds import generator
 from backend.study.entries import differing
 
-RATE, LARGEST_RATE = 0.01, 0.1
+LARGEST_RATE = 0.1
 FIRST_STAGE_SHARE = 0.2  # 500 of 2500 steps (arXiv 2406.09417, appendix A)
 FULL_STEPS = 500
 SAMPLER_STEPS = 20
@@ -108,8 +108,9 @@ class PictureRun:
         latents = self.latents.detach()
         distilled = method.gradient(self.prior, latents, t, self._draw(method, parameters), self.conditions, None, parameters, state)
         self.latents.grad = distilled.gradient.to(self.latents.dtype)
-        # The rate of the source is for hundreds of steps; with fewer ones longer, so that an equal budget lets everyone get equally far.
-        self.optimiser.param_groups[0]["lr"] = min(max(RATE, RATE * FULL_STEPS / steps), LARGEST_RATE)
+        # The card's rate is for hundreds of steps; with fewer ones longer, so that an equal budget lets everyone get equally far.
+        rate = self.prior.card.picture_rate
+        self.optimiser.param_groups[0]["lr"] = min(max(rate, rate * FULL_STEPS / steps), max(rate, LARGEST_RATE))
         self.optimiser.step()
         if self.critic is not None:
             self.critic.train_step(latents, self.conditions["critic"], None, generator(self.seed, "critic", self.steps_done))
@@ -132,7 +133,7 @@ class PictureRun:
             close()
 
     def _fresh_optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW([self.latents], lr=RATE, betas=(0.9, 0.99), eps=1e-15, weight_decay=0.0)
+        return torch.optim.AdamW([self.latents], lr=self.prior.card.picture_rate, betas=(0.9, 0.99), eps=1e-15, weight_decay=0.0)
 
     def _draw(self, method: Method, parameters: Any) -> dict[str, Tensor]:
         made = {}

@@ -18,6 +18,35 @@ def test_given_settings_win_over_the_card_and_the_card_over_the_defaults():
     assert parse_parameters("bridge", {}, card) == BridgeParameters(k=3.0)
 
 
+OTHER = PriorCard(
+    sds_guidance=11.0, guidance=3.0, sdi_guidance=4.0, sdi_inversion_guidance=-2.0, jsd_guidance=5.0, jsd_inversion_guidance=-5.0,
+    bridge_k=2.0, critic_rate=0.003,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_guidance_and_critic_rate_follows_the_card(name):
+    parameters = parse_parameters(name, {}, OTHER)
+    expected = {"sds": 11.0, "sdi": 4.0, "jsd": 5.0}.get(name, 3.0)
+    assert getattr(parameters, "guidance", expected) == expected
+    assert getattr(parameters, "critic_rate", 0.003) == 0.003
+    # Where the card is the one of large priors, the defaults are the struct's own (JSD leaves its own open).
+    usual, own = parse_parameters(name, {}, PriorCard()), parse_parameters(name, {}) if name != "jsd" else None
+    assert own is None or name == "cfd" or usual == own
+    shown = {entry["name"]: entry["default"] for entry in describe_parameters(name, OTHER)}
+    for setting in FROM_CARD.get(name, {}):
+        written = shown[setting]
+        assert parse_parameters(name, {setting: written}, OTHER) == parameters, "a panel that sends its defaults changes nothing"
+
+
+def test_jsd_takes_what_suits_its_form_and_its_prior():
+    for empty in ({}, {"guidance": None}, {"guidance": ""}):
+        assert parse_parameters("jsd", empty, OTHER).guidance == 5.0
+        assert parse_parameters("jsd", {**empty, "form": "saturating"}, OTHER).guidance == 3.0
+    assert parse_parameters("jsd", {"guidance": 8.0, "form": "saturating"}, OTHER).guidance == 8.0
+    assert parse_parameters("sdi", {"inversion_guidance": None}, OTHER).inversion_guidance is None, "empty means 1 - guidance here"
+
+
 SCHEDULE = "a schedule of 3 or 4 numbers, [from step, value, value, to step] with whole steps that do not go back"
 G = "The setting 'guidance' of the method 'sds' should be a number from 0 to 1000, but it is "
 W2 = f"The setting 'w2' of the method 'csd' should be a finite number, or {SCHEDULE}, but it is "

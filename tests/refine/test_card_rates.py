@@ -1,0 +1,32 @@
+"""Rates of presets and of picture runs are a prior's own."""
+
+import pytest
+import torch
+
+from backend.priors.card import PriorCard
+from backend.priors.exemplar import ExemplarPrior
+from backend.refine.presets import stages_of
+from backend.study.images import PictureRun
+
+
+@pytest.mark.parametrize(("mode", "preset"), [("sketch", "default"), ("prompt", "default"), ("texture", "default")])
+def test_every_stage_of_a_preset_follows_the_factors_of_the_card(mode, preset):
+    usual = stages_of(preset, mode, PriorCard(bridge_rate_scale=0.3))
+    turned = stages_of(preset, mode, PriorCard(bridge_rate_scale=0.3, colour_rate=0.5, geometry_rate=2.0))
+    for one, other in zip(usual, turned, strict=True):
+        assert other.colour_rate == pytest.approx([0.5 * rate for rate in one.colour_rate])
+        assert other.geometry_rate_h == pytest.approx([2.0 * rate for rate in one.geometry_rate_h])
+    assert usual[-1].method == "bridge" and usual[-1].colour_rate[0] == pytest.approx(0.3)
+
+
+def test_a_first_step_of_a_picture_is_as_long_as_the_card_says():
+    """Adam's first step has the length of its rate in every element."""
+    moved = []
+    for rate in (0.004, 0.02):
+        prior = ExemplarPrior(torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)), ["red", "blue"])
+        prior.card = PriorCard(target_suffix="", source_descriptors="", picture_rate=rate)
+        run = PictureRun(prior, "sds", {"guidance": 1.0}, "red", count=1, seed=0)
+        start = run.latents.detach().clone()
+        run.step(500)
+        moved.append((run.latents.detach() - start).abs().median().item() / rate)
+    assert moved == pytest.approx([1.0, 1.0], rel=1e-3)
