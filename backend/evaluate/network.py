@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class JudgeNetwork(nn.Module):
     def __init__(self, classes: Mapping[str, int], widths: tuple[int, ...] = WIDTHS, embedding: int = EMBEDDING) -> None:
         super().__init__()
         layers = _halved(3, widths[0], 4)
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers += [*_halved(before, after, 3), Residual(after)]
         self.body = nn.Sequential(*layers)
         self.embed = nn.Linear(2 * widths[-1], embedding)

@@ -83,7 +83,8 @@ def training_pictures(
 ) -> Labelled:
     """The judge's training set, made into `folder` once and then read from there, memory-mapped.
 
-    The first `SOFT_SHARE` of each chunk passed through the prior's autoencoder, as a prior's samples do. Rendering goes on where it stopped.
+    The first `SOFT_SHARE` of each chunk passed through the prior's autoencoder, as a prior's samples do. Rendering goes on where it
+    stopped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, notes = folder / f"pictures_{count}_{size_px}.npy", folder / f"labels_{count}_{size_px}.npy"

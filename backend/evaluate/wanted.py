@@ -15,7 +15,9 @@ from backend.zoo.catalogue import NOUNS
 from backend.zoo.palette import COLOURS
 
 # What follows one of these describes something else than the object, or its markings.
-_ENDS = frozenset("with on and beside near under behind over above below in of against at from by holding wearing".split())
+_ENDS = frozenset(
+    ("with", "on", "and", "beside", "near", "under", "behind", "over", "above", "below", "in", "of", "against", "at", "from", "by")
+)
 
 
 @dataclass(frozen=True)
