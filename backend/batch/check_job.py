@@ -1,0 +1,67 @@
+"""Is this a job that can run? All that can be said without loading torch or weights; the run itself checks the rest."""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backend.distill.read_parameters import parse_parameters
+from backend.errors import UserError
+from backend.priors.card import PriorCard, read_card
+from backend.refine.presets import stages_of
+from protocol.job import RefineJob
+
+STARTER_FOLDER = Path(__file__).parent.parent / "priors" / "starter"
+NEEDS_MESH = ("sketch", "texture")
+
+
+def check_job(job: RefineJob) -> None:
+    """Errors: UserError for no prompt, numbers that are none, an unknown prior, preset, method or parameter, a mode without its mesh."""
+    if not job.prompt.strip() and not any(prompt.strip() for prompt in job.prompts):
+        raise UserError("The prompt is empty.", "Say in a few words what it is.")
+    _check_finite(msgspec.to_builtins(job), "")
+    if job.mode in NEEDS_MESH and not job.sketch:
+        raise UserError(f"Mode '{job.mode}' needs a mesh file.", "Name it with 'sketch', or use mode 'prompt'.")
+    card = card_of(job.prior)
+    if not job.stages:
+        stages_of(job.preset, job.mode, card)
+    if job.method:
+        parse_parameters(job.method, job.parameters, card)
+    elif job.parameters:
+        raise UserError("Parameters were given without a method.", "Name the method they belong to.")
+    for stage in job.stages:
+        parse_parameters(stage.method, stage.parameters, card)
+    if job.keep and job.mode != "sketch":
+        raise UserError(f"Mode '{job.mode}' cannot keep parts as they are.", "Leave the keep mask out, or use mode 'sketch'.")
+    if len(job.placement) not in (0, 16):
+        raise UserError(f"The placement should be 16 numbers, but has {len(job.placement)}.", "Give a row-major 4x4 matrix.")
+
+
+@lru_cache(maxsize=256)
+def card_of(prior: str) -> PriorCard:
+    """What the prior recommends, as far as that is known before it is loaded; folders by their whole path.
+
+    Errors: UserError for a prior that is not there.
+    """
+    if prior == "starter":
+        return read_card(STARTER_FOLDER)
+    folder = Path(prior.removeprefix("exemplar:"))
+    if folder.is_absolute() and folder.is_dir():
+        return PriorCard(name=folder.name) if prior.startswith("exemplar:") else read_card(folder)
+    if prior.count("/") == 1 and not prior.startswith((".", "/", "~", "exemplar:")):
+        return PriorCard(name=prior)  # an id of the hub
+    raise UserError(f"There is no prior '{prior}'.", "Use 'starter', a folder, a hub id such as owner/name, or exemplar:FOLDER.")
+
+
+def _check_finite(value: Any, where: str) -> None:
+    """Not-a-number passes every range check, since no comparison with it holds."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"The setting '{where}' should be a finite number, but it is {value}.", "Correct that setting.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_finite(item, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_finite(item, where)
