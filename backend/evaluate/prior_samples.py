@@ -16,7 +16,7 @@ from backend.evaluate.metrics import frechet_distance
 from backend.evaluate.wanted import prompt_accuracy
 from backend.priors.contract import Condition, Prior
 from backend.priors.sampling import sample
-from backend.zoo.catalogue import HELD_OUT, make_object
+from backend.zoo.catalogue import HELD_OUT_PAIRS, make_object
 from backend.zoo.palette import COLOURS
 from backend.zoo.pictures import PictureMix, draw_shot
 from backend.zoo.render import render
@@ -61,8 +61,8 @@ def noun_colour_pairs(which: str, prior: Prior, judge: Judge) -> list[tuple[str,
         raise UserError(f"There are no pairs '{which}'.", f"Choose {' or '.join(PAIRS)}.")
     nouns = [noun for noun in judge.nouns if not prior.card.nouns or noun in prior.card.nouns]
     colours = [colour for colour in judge.colours if not prior.card.colours or colour in prior.card.colours]
-    every = [(noun, HELD_OUT[noun]) for noun in nouns] if which == PAIRS[0] else [(n, c) for n in nouns for c in COLOURS]
-    pairs = [(noun, colour) for noun, colour in every if colour in colours]
+    every = HELD_OUT_PAIRS if which == PAIRS[0] else [(noun, colour) for noun in nouns for colour in COLOURS]
+    pairs = [(noun, colour) for noun, colour in every if noun in nouns and colour in colours]
     if not pairs:
         raise UserError(
             f"The judge knows none of the nouns and colours on the card of '{prior.card.name}'.", f"It judges {', '.join(judge.nouns)}."

@@ -72,19 +72,24 @@ def load_averaged(options: TrainOptions, tokenizer: CLIPTokenizer, state: dict[s
 
 
 def start_from(folder: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> None:
-    """Loads the weights of an exported folder into networks of the same shape and vocabulary.
+    """Loads the weights of an exported folder into networks of the same shape.
+
+    Words that both vocabularies know keep what they mean; a new word starts as an untrained one.
 
     Raises:
-        UserError: the folder holds no such networks, or was trained with another vocabulary.
+        UserError: the folder holds no such networks.
     """
     try:
-        kept = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        if kept.get_vocab() != tokenizer.get_vocab():
-            raise UserError(f"{folder} was trained with another vocabulary than this training's; leave start out")
+        before = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True).get_vocab()
         found = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True, torch_dtype=torch.float32)
         unet.load_state_dict(found.state_dict())
-        words = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True, dtype=torch.float32)
-        text_encoder.load_state_dict(words.state_dict())
+        words = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True, dtype=torch.float32).state_dict()
+        table = next(name for name in words if name.endswith("token_embedding.weight"))
+        now = tokenizer.get_vocab()
+        both = [word for word in now if word in before]
+        meaning = text_encoder.state_dict()[table].clone()
+        meaning[[now[word] for word in both]] = words[table][[before[word] for word in both]]
+        text_encoder.load_state_dict({**words, table: meaning})
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder} should hold the networks of a prior of these sizes: {first_line(error)}") from None
 

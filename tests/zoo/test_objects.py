@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.zoo.catalogue import HELD_OUT, NOUNS, make_object
+from backend.zoo.catalogue import HELD_OUT_PAIRS, NOUNS, make_object
 from backend.zoo.field import evaluate
 from backend.zoo.mesh import object_mesh, rough_object
 from backend.zoo.palette import COLOURS
@@ -48,13 +48,12 @@ def test_same_seed_same_object():
 
 
 def test_a_held_out_colour_is_drawn_only_on_request():
-    assert set(HELD_OUT) == set(NOUNS)
-    assert set(HELD_OUT.values()) == set(COLOURS)
+    assert len(set(HELD_OUT_PAIRS)) == 16
     things = [make_object(seed) for seed in range(3000)]
-    assert {(t.noun, t.colour_word) for t in things} == {(n, c) for n in NOUNS for c in COLOURS if HELD_OUT[n] != c}
+    assert {(t.noun, t.colour_word) for t in things} == {(n, c) for n in NOUNS for c in COLOURS} - set(HELD_OUT_PAIRS)
     assert {t.pattern for t in things} == set(Pattern)
-    assert make_object(0, "car", HELD_OUT["car"]).colour_word == HELD_OUT["car"]
-    assert all(make_object(seed, "car").colour_word != HELD_OUT["car"] for seed in range(60))
+    assert make_object(0, "car", "pink").colour_word == "pink"
+    assert all(make_object(seed, "car").colour_word != "pink" for seed in range(60))
 
 
 @pytest.mark.parametrize("wrong", [{"noun": "zebra"}, {"colour": "mauve"}, {"pattern": "tartan"}])
