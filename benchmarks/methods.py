@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from backend.distill import methods
 from backend.distill.contract import Distilled, MethodState, Pose
@@ -109,7 +109,7 @@ def random_prior(shape: str, device: torch.device) -> DiffusersPrior:
         unet.to(memory_format=torch.channels_last)
     vae = SimpleNamespace(config=SimpleNamespace(block_out_channels=(1, 1, 1, 1), scaling_factor=0.18215))
     text = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=POSITIONS))
-    scheduler = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "prediction_type": "epsilon"}
+    scheduler = DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type="epsilon")
     networks = Networks(unet, vae, text, SimpleNamespace(model_max_length=POSITIONS), scheduler, ())
     return DiffusersPrior(networks, PriorCard(name=shape), device, dtype)
 

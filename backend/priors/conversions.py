@@ -4,12 +4,9 @@
 (arXiv 2202.00512, appendix D): v = alpha e - sigma z.
 """
 
-from typing import Literal, get_args
-
 from torch import Tensor
 
-Parametrisation = Literal["epsilon", "v_prediction", "sample"]
-PARAMETRISATIONS: tuple[str, ...] = get_args(Parametrisation)
+from backend.priors.layout import PARAMETRISATIONS
 
 
 def noise_from(output: Tensor, parametrisation: str, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from backend.errors import ResourceError
@@ -22,6 +21,7 @@ from backend.priors.loading import Networks, fingerprint, load_networks
 from backend.priors.sampling import Sampling
 
 EMBEDDINGS_KEPT = 512
+LEAST_ABAR = 2.0**-24
 
 
 class DiffusersPrior:
@@ -61,10 +61,11 @@ class DiffusersPrior:
         self._time_ids = torch.tensor([[*size_px, 0, 0, *size_px]], device=device)
         self._scale, self._shift = vae.scaling_factor, getattr(vae, "shift_factor", None) or 0.0
         self._positions = min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
-        scheduler = DDIMScheduler.from_config(networks.scheduler)
+        scheduler = networks.scheduler
         self.parametrisation: str = scheduler.config.prediction_type
         self.timesteps: int = len(scheduler.alphas_cumprod)
-        self.abar_host = abar = scheduler.alphas_cumprod.double()
+        # A schedule that ends without any signal (zero terminal SNR) keeps a trace: clean latents are found by dividing by alpha.
+        self.abar_host = abar = scheduler.alphas_cumprod.double().clamp_min(LEAST_ABAR)
         self._alpha, self._sigma = abar.sqrt().float().to(device), (1.0 - abar).sqrt().float().to(device)
         # The diffusers pipeline sets steps_offset to 1 whatever the file says; its pictures are the reference.
         self.sampling = Sampling(spacing=scheduler.config.timestep_spacing, offset=1, ends_clean=scheduler.config.set_alpha_to_one)

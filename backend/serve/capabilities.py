@@ -9,6 +9,7 @@ from backend.distill.parameters import PARAMETERS
 from backend.distill.read_parameters import describe_parameters
 from backend.priors.card import PriorCard, read_card
 from backend.priors.exemplar_folder import EXEMPLAR, card_of, read_exemplars
+from backend.priors.layout import check_folder
 from backend.refine.presets import stages_of
 from protocol.errors import UserError
 from protocol.job import Mode
@@ -86,8 +87,10 @@ class OfferedPrior:
 def offer_priors(named: tuple[str, ...]) -> dict[str, OfferedPrior]:
     """The starter and the priors in `named` (folders, ids of the hub, exemplar:FOLDER), by the name that clients use.
 
-    Errors: UserError for a folder that is not there, or two of one name; as `read_card` and `read_exemplars`.
+    Errors: UserError for a folder that is not there, or two of one name; ResourceError for a model of the hub that is not here and cannot
+    be reached; as `check_folder`, `read_card` and `read_exemplars`.
     """
+    check_folder(STARTER_FOLDER)
     offered = {"starter": _offer("starter", "starter", read_card(STARTER_FOLDER))}
     for location in named:
         folder = Path(location.removeprefix(EXEMPLAR)).expanduser()
@@ -95,15 +98,29 @@ def offer_priors(named: tuple[str, ...]) -> dict[str, OfferedPrior]:
             name, where = folder.resolve().name, f"{EXEMPLAR}{folder.resolve()}"
             card = card_of(name, read_exemplars(folder))
         elif folder.is_dir():
+            check_folder(folder)
             name, where, card = folder.resolve().name, str(folder.resolve()), read_card(folder)
         elif location.count("/") == 1 and not location.startswith((".", "/", "~")):
-            name, where, card = location, location, PriorCard(name=location)
+            name, where, card = location, location, _card_of_hub(location)
         else:
             raise UserError(f"There is no prior in '{location}'.", "Give a folder that exists, or a hub id such as owner/name.")
         if name in offered:
             raise UserError(f"Two priors are called '{name}'.", "Rename one of the folders.")
         offered[name] = _offer(name, where, card)
     return offered
+
+
+def _card_of_hub(repo_id: str) -> PriorCard:
+    """The card of a model that is in the cache; of one that is not, the defaults, once the hub has said that it has it."""
+    from backend.priors.hub import cached, offered_files
+
+    folder = cached(repo_id)
+    if folder is not None:
+        check_folder(folder)
+        card = read_card(folder)
+        return card if card.name != folder.name else msgspec.structs.replace(card, name=repo_id)
+    offered_files(repo_id)
+    return PriorCard(name=repo_id)
 
 
 def methods(card: PriorCard) -> tuple[MethodCard, ...]:
