@@ -21,8 +21,10 @@ SIDE_PX = 160
 
 
 def write_preview(preview: Preview, out: Path) -> Path:
-    """`out/previews/step_NNNNNN.png`: the surface from four sides, front first."""
+    """`out/previews/step_NNNNNN.png`: the surface from four sides, front first; of pictures, the pictures."""
     path = out / "previews" / f"step_{preview.step:06d}.png"
+    if preview.picture is not None:
+        return write_png(path, preview.picture)
     if not len(preview.faces):
         return write_png(path, np.full((SIDE_PX, SIDE_PX * len(AZIMUTH_DEG), 3), 255, np.uint8))
     vertices = move(preview.vertices, fit_domain(preview.vertices).to_domain)

@@ -1,39 +1,33 @@
-"""One stage under way: render, judge, step. The only place where geometry, rendering and gradients meet in a loop.
+"""One stage of an object under way: render, judge, step. The only place where geometry, rendering and gradients meet in a loop.
 
 Nothing here reads from the device: flags and losses stay there until the run asks for them.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from backend.distill.contract import Method
-from backend.distill.prompts import PromptBank
 from backend.priors.counting import CountingPrior
+from backend.refine import health
 from backend.refine.distillation import Distillation
+from backend.refine.guard import settle_shape
+from backend.refine.object_look import ObjectLook
+from backend.refine.object_noise import ObjectNoise
 from backend.refine.optimiser import UniformAdam, ramp, warm_up
 from backend.refine.seeds import generator
 from backend.refine.studio import Studio
 from backend.refine.subject import Subject
-from backend.refine.viewpoints import Viewpoints, draw_viewpoints
+from backend.refine.texts import Texts
+from backend.refine.viewpoints import draw_viewpoints
 from backend.refine.weights import RelativeWeights
-from backend.render.cameras import Cameras
+from backend.refine.workpiece import StepReport
 from protocol.job import Stage
 
 VERTEX_REGULARISERS = ("laplacian", "normal")
 START_COLOUR_RHO = 0.3
 ANCHOR_SIGMA_CELLS = 1.5
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """Losses as device scalars, the step's noise levels (host) and a device flag that is True where something was not finite."""
-
-    losses: dict[str, Tensor]
-    t: Tensor
-    bad: Tensor
+TIDY_EVERY = 200
 
 
 class Descent:
@@ -44,8 +38,6 @@ class Descent:
         subject: Subject,
         studio: Studio,
         prior: CountingPrior,
-        method: Method,
-        parameters: Any,
         stage: Stage,
         *,
         seed: int,
@@ -63,16 +55,19 @@ class Descent:
         self.weights = RelativeWeights()
         if stage.bank and not self.moves_shape:
             studio.fill_bank(subject, stage, seed)
-        self.distillation = Distillation(subject, studio, prior, method, parameters, stage, seed, first_step)
 
-    def step(self, index: int, texts: PromptBank) -> StepReport:
-        """Step `index` of the stage (0-based)."""
+        def noise(name: str) -> ObjectNoise:
+            return ObjectNoise(subject.start, prior.latent_shape[0], seed, name, prior.device)
+
+        self.distillation = Distillation(prior, stage, noise, seed=seed, first_step=first_step)
+
+    def step(self, index: int, texts: Texts, *, averages: bool) -> StepReport:
         everywhere = self.first_step + index
         fraction = index / max(1, self.stage.steps - 1)
         self._clear_gradients()
 
-        views, cameras, picture, leaf, mesh = self._look(everywhere)
-        loss, losses, t, bad = self.distillation(picture, views, cameras, texts, index, everywhere)
+        look, leaf, mesh = self._look(everywhere)
+        loss, losses, t, bad = self.distillation(look, texts, index, everywhere)
         loss.backward()
         if self.moves_shape:
             assert leaf is not None and mesh is not None
@@ -80,13 +75,24 @@ class Descent:
         if self.moves_colour:
             self._anchor_colours(everywhere)
         self._move(index, fraction)
+        if self.moves_colour and averages:
+            self.subject.average_colours()
+        if self.moves_shape and (index + 1) % TIDY_EVERY == 0 and index + 1 < self.stage.steps:
+            health.tidy(self.subject)
         return StepReport(losses, t, bad)
+
+    def settle(self) -> list[str]:
+        """The shape without floaters, and with everything that was drawn."""
+        if not self.moves_shape:
+            return []
+        health.tidy(self.subject)
+        return settle_shape(self.subject)
 
     def rehearse(self) -> None:
         """Render, encode and lead a gradient back as a step does, without a method; nothing is changed."""
         colour = self.subject.mean_colour.clone()
-        _, _, picture, _, _ = self._look(self.first_step)
-        self.prior.encode(picture).sum().backward()
+        look, _, _ = self._look(self.first_step)
+        look.latents.sum().backward()
         self._clear_gradients()
         self.subject.mean_colour = colour
 
@@ -95,21 +101,21 @@ class Descent:
         for leaf in self.subject.surface.parameters().values():
             leaf.grad = None
 
-    def _look(self, everywhere: int) -> tuple[Viewpoints, Cameras, Tensor, Tensor | None, Any]:
-        """The views of this step and their pictures [B,3,S,S] in display values, as the prior wants them."""
+    def _look(self, everywhere: int) -> tuple[ObjectLook, Tensor | None, Any]:
+        """The views of this step, as the prior wants them."""
         stage, subject, studio = self.stage, self.subject, self.studio
         card = self.prior.card
         views = draw_viewpoints(card.camera, card.light, card.background, stage, self.seed, everywhere, subject.surface_points)
         if not self.moves_shape and stage.bank:
             views, cameras, raster = studio.from_bank(views, self.seed, everywhere)
             picture = studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour)
-            return views, cameras, picture, None, None
+            return ObjectLook(subject, studio, self.prior, stage, views, cameras, picture), None, None
         mesh = subject.surface.extract()
         leaf = mesh.vertices.detach().requires_grad_(self.moves_shape)
         cameras = studio.cameras(subject, views)
         raster = studio.raster(mesh._replace(vertices=leaf), cameras, stage.supersample)
         picture = studio.picture(subject, views, cameras, raster, stage.supersample, learn_colour=self.moves_colour)
-        return views, cameras, picture, leaf, mesh
+        return ObjectLook(subject, studio, self.prior, stage, views, cameras, picture), leaf, mesh
 
     def _shape_gradients(self, leaf: Tensor, mesh: Any, fraction: float) -> dict[str, Tensor]:
         """Send the distillation's vertex gradient, and the regularisers relative to it, into the surface's parameters."""

@@ -11,8 +11,8 @@ from backend.distill import methods
 from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule, bounds
 from backend.priors.counting import CountingPrior
-from backend.refine.descent import Descent
 from backend.refine.resolve import resolve
+from backend.refine.workpiece import Stepper
 from protocol.job import RefineJob, Stage
 
 LEVELS = 9  # over which a method's rows are averaged; most do not depend on the level at all
@@ -26,12 +26,12 @@ class Cost(NamedTuple):
     view: float
 
 
-def estimate(asked: RefineJob, stages: Sequence[Stage], prior: CountingPrior, descent: Descent, *, begun: bool = False) -> str:
+def estimate(asked: RefineJob, stages: Sequence[Stage], prior: CountingPrior, stepper: Stepper, *, begun: bool = False) -> str:
     """A sentence on the time that the stages will take, and all of the preset's where the job scaled its steps.
 
     `begun`: these are what is left of a run that goes on.
     """
-    cost = measure(prior, descent)
+    cost = measure(prior, stepper)
     steps = sum(stage.steps for stage in stages)
     now = in_words(seconds_of(stages, prior, cost))
     if begun:
@@ -45,15 +45,15 @@ def estimate(asked: RefineJob, stages: Sequence[Stage], prior: CountingPrior, de
     return f"{these} will take about {now}; all {full} of the preset would take about {all_of_it}."
 
 
-def measure(prior: CountingPrior, descent: Descent) -> Cost:
-    """Two denoiser calls and one picture in the stage of `descent`; nothing of the run changes and nothing is counted."""
+def measure(prior: CountingPrior, stepper: Stepper) -> Cost:
+    """Two denoiser calls and one picture in the stage of `stepper`; nothing of the run changes and nothing is counted."""
     counts = prior.rows, prior.calls, prior.encode_calls
-    views = descent.stage.views
+    views = stepper.stage.views
     condition = prior.embed([""]).expand(views)
     latents = torch.zeros(views, *prior.latent_shape, device=prior.device)
     levels = torch.full((views,), prior.timesteps // 2)
     row = min(_timed(lambda: prior.predict_noise(latents, levels, condition), prior.device) for _ in range(2)) / views
-    view = _timed(descent.rehearse, prior.device) / views
+    view = _timed(stepper.rehearse, prior.device) / views
     prior.rows, prior.calls, prior.encode_calls = counts
     return Cost(row, view)
 

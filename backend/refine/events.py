@@ -23,12 +23,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
-    """The surface as it stands, in the sketch's own coordinates: vertices [V,3] float32, faces [F,3] int32, colours [V,3] uint8 display."""
+    """The surface as it stands, in the sketch's own coordinates: vertices [V,3] float32, faces [F,3] int32, colours [V,3] uint8 display.
+
+    A picture is an upright plane; `picture` [H,W,3] uint8 is then it itself.
+    """
 
     step: int
     vertices: np.ndarray
     faces: np.ndarray
     colours: np.ndarray
+    picture: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

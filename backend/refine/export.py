@@ -37,7 +37,7 @@ class Exported:
     welded_vertices: np.ndarray  # [V',3] float32
     paintable: bool  # whether the unwrap is fit for painting by hand
     loop_uv: np.ndarray | None = None  # texture mode, where a map was made: [L,2] per polygon corner
-    pictures: dict[str, np.ndarray] = field(default_factory=dict)  # row title -> [8,S,S,3] uint8
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)  # row title -> [n,S,S,3] uint8
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -90,7 +90,14 @@ def go_on_unless(should_stop: Callable[[], bool]) -> None:
 
 def write_sheet(exported: Exported, out: Path) -> None:
     """The contact sheet beside the asset."""
-    exported.files.append(write_png(out / "sheet.png", tile(list(exported.pictures.items()))))
+    rows = [(title, _enlarged(row)) for title, row in exported.pictures.items()]
+    exported.files.append(write_png(out / "sheet.png", tile(rows)))
+
+
+def _enlarged(pictures: np.ndarray) -> np.ndarray:
+    """Small pictures [n,S,S,3], whole times larger, so that their pixels can be seen."""
+    times = -(-SHEET_PX // pictures.shape[1])
+    return pictures.repeat(times, 1).repeat(times, 2)
 
 
 def pictures(subject: Subject, studio: Studio) -> dict[str, np.ndarray]:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from backend.errors import NumericalError
-from backend.refine.descent import StepReport
 from backend.refine.subject import Subject
+from backend.refine.workpiece import StepReport
 from protocol.job import Stage
 
 COLOUR_FLOOR = 1e-3
@@ -42,7 +42,7 @@ class Watch:
 @torch.no_grad()
 def check_subject(subject: Subject, stage: Stage, step: int) -> None:
     """NumericalError where the surface vanished, fills the domain, or its colours collapsed to one."""
-    mesh = subject.surface.extract()
+    mesh = subject.still()
     if not mesh.faces.shape[0]:
         raise NumericalError(
             f"The surface vanished at step {step} of stage '{stage.name}'.", "Strengthen the anchor or lower the geometry rate."

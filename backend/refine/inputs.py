@@ -21,19 +21,23 @@ class Original:
 class Inputs:
     """`sketch` for mode `sketch`, `polygons` for mode `texture`; `keep` [V] float32 0..1 per sketch vertex, or None.
 
-    `original` is the file that `polygons` came from, if it was one.
+    `original` is the file that `polygons` came from, if it was one. `picture` [H,W,3] uint8 display values, row 0 at the top: what mode
+    `image` starts from, if from anything.
     """
 
     sketch: TriangleMesh | None = None
     polygons: PolygonMesh | None = None
     keep: np.ndarray | None = None
     original: Original | None = None
+    picture: np.ndarray | None = None
 
     def state(self) -> dict[str, Any]:
         """Plain tensors and strings for a checkpoint."""
         held: dict[str, Any] = {}
         if self.keep is not None:
             held["keep"] = torch.from_numpy(np.ascontiguousarray(self.keep))
+        if self.picture is not None:
+            held["picture"] = torch.from_numpy(np.ascontiguousarray(self.picture))
         if self.original is not None:
             held["original"] = (self.original.name, torch.frombuffer(bytearray(self.original.data), dtype=torch.uint8))
         for name, mesh in (("sketch", self.sketch), ("polygons", self.polygons)):
@@ -47,6 +51,7 @@ class Inputs:
             sketch=TriangleMesh(**_arrays(held["sketch"])) if "sketch" in held else None,
             polygons=PolygonMesh(**_arrays(held["polygons"])) if "polygons" in held else None,
             keep=held["keep"].cpu().numpy() if "keep" in held else None,
+            picture=held["picture"].cpu().numpy() if "picture" in held else None,
             original=Original(held["original"][0], held["original"][1].cpu().numpy().tobytes()) if "original" in held else None,
         )
 

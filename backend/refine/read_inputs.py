@@ -4,6 +4,7 @@ from pathlib import Path
 
 from backend.assets.polygons import read_polygons
 from backend.assets.read import read_mesh
+from backend.assets.read_picture import read_picture
 from backend.errors import UserError
 from backend.refine.inputs import Inputs, Original
 from protocol.job import RefineJob
@@ -11,11 +12,13 @@ from protocol.strict import nearest
 
 
 def read_inputs(job: RefineJob) -> Inputs:
-    """The arrays of `job.sketch`, and of the vertex attribute `job.keep` in it.
+    """The arrays of `job.sketch`, and of the vertex attribute `job.keep` in it; in mode image, its pixels.
 
     Errors: UserError for a missing or unreadable file, no file where the mode needs one, and an attribute that is not there.
     """
-    if job.mode == "prompt":
+    if job.mode == "image":
+        return Inputs(picture=read_picture(job.sketch)) if job.sketch else Inputs()
+    if job.mode in ("prompt", "illusion"):
         return Inputs()
     if not job.sketch:
         raise UserError(f"Mode '{job.mode}' needs a mesh file.", "Name it, or use --mode prompt.")

@@ -11,6 +11,7 @@ from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule
 from backend.errors import UserError
 from backend.priors.card import PriorCard
+from backend.refine.image_jobs import check_stages, fill_in
 from backend.refine.presets import SCHEDULE_KINDS, stages_of
 from protocol.job import RefineJob, Stage
 
@@ -21,10 +22,11 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
     What a stage leaves open of its method's parameters comes from the card at run time. Resolving twice changes nothing.
 
     Errors: UserError for an empty prompt, an unknown preset, method or parameter, for parameters of a method nobody runs, and for
-    what the mode cannot do.
+    what the mode cannot do (`image_jobs`).
     """
+    job = fill_in(job)
     if not job.prompt.strip():
-        raise UserError("The prompt is empty.", "Say in a few words what the sketch is.")
+        raise UserError("The prompt is empty.", "Say in a few words what it is.")
     check_source(job.source_prompt, job.domain)
     if not math.isfinite(job.front_deg):
         raise UserError(f"The front is turned by {job.front_deg} degrees, which is not a number.", "Give degrees from -Y.")
@@ -53,6 +55,7 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
             )
         if job.mode == "texture" and stage.optimise == "geometry":
             raise UserError(f"Stage '{stage.name}' moves the shape, which mode 'texture' leaves alone.", "Let it optimise colour.")
+    check_stages(job, stages)
     if job.steps >= 0:
         stages = _scaled(stages, job.steps)
     return msgspec.structs.replace(job, stages=stages, method="", parameters={}, steps=-1)

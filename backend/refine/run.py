@@ -1,48 +1,44 @@
 """One run, from a job and its inputs to files: a function of `RefineJob`, its journal and nothing else."""
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 
-from backend.distill import methods
-from backend.distill.read_parameters import parse_parameters
 from backend.errors import Cancelled, NumericalError, UserError
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
 from backend.priors.counting import CountingPrior
 from backend.priors.resolve import resolve_prior
+from backend.priors.wording import prompt_warnings
 from backend.refine import health
 from backend.refine.checkpoint import moved, read_checkpoint, write_checkpoint
 from backend.refine.control import Control
-from backend.refine.descent import Descent
+from backend.refine.course import Course
 from backend.refine.device import choose_device
 from backend.refine.distillation import check_critics
 from backend.refine.estimate import estimate
-from backend.refine.events import Checkpointed, Listener, Note, Preview, Steered
-from backend.refine.export import Exported, export_asset, pictures, write_sheet
-from backend.refine.guard import settle_shape
+from backend.refine.events import Checkpointed, Listener, Note, Steered
+from backend.refine.export import Exported, write_sheet
 from backend.refine.inputs import Inputs
+from backend.refine.object_workpiece import ObjectWorkpiece
+from backend.refine.picture_workpiece import PictureWorkpiece
 from backend.refine.prepare import prepare
-from backend.refine.report import measure
 from backend.refine.resolve import resolve
 from backend.refine.result import Result
-from backend.refine.retexture import export_texture
 from backend.refine.runlog import RunLog
-from backend.refine.steering import came_too_late, steered
-from backend.refine.studio import Studio
-from backend.refine.texts import roles_of, texts_of
-from backend.refine.warm_start import warm_start
+from backend.refine.steering import came_too_late
+from backend.refine.texts import PICTURE_MODES, prompts_of, roles_of, texts_of
+from backend.refine.workpiece import Stepper, Workpiece
 from backend.render.rasterizer import choose_rasterizer
 from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
 
 CHECK_EVERY = 25
-TIDY_EVERY = 200
-AVERAGED_SHARE = 0.3
 CHECKPOINT = "checkpoint.pt"
 LAST_GOOD = "last_good"
+UNNAMED = "picture"
+"""What a picture is called that was handed over without a name."""
 
 
 def refine(
@@ -89,10 +85,12 @@ class _Run:
             resolved = msgspec.json.decode(held["job"], type=RefineJob)
             job = msgspec.structs.replace(resolved, device=resolved.device if job.device == "auto" else job.device)
             inputs = Inputs.from_state(held["inputs"])
+        if inputs.picture is not None and not job.sketch:
+            job = msgspec.structs.replace(job, sketch=UNNAMED)  # there is one, and stages depend on that
         self.inputs = inputs
         resolve(job, PriorCard())  # every name is checked before weights are loaded
         self.device = choose_device(job.device)
-        self.rasterizer = choose_rasterizer(job.rasterizer, self.device)
+        self.rasterizer = None if job.mode in PICTURE_MODES else choose_rasterizer(job.rasterizer, self.device)
         with self.log.phase("load"):
             self.prior = CountingPrior(prior or resolve_prior(job.prior, self.device))
         if held is not None and held["weights"] != self.prior.fingerprint():
@@ -103,45 +101,37 @@ class _Run:
         self.job = resolve(job, self.prior.card)
         check_critics(self.job.stages, self.prior)
         self.held = None if held is None else moved(held, self.device)
-        self.stages = list(self.job.stages) if held is None else msgspec.json.decode(held["stages"], type=list[Stage])
-        self.prompt: str = self.job.prompt if held is None else held["prompt"]
-        self.journal: list[JournalEntry] = []
-        self.tags: list[int] = []  # of the commands in the journal
-        self.done = 0  # steps over all stages
+        self.course = Course(list(self.job.stages), self.job.prompt) if held is None else Course.from_state(held)
 
     def go(self) -> Result:
-        self._warn_about_words(self.prompt)
-        self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
-        if self.job.symmetric and "away" in roles_of(self.stages, self.prior.card):
+        self._warn_about_words()
+        self.texts = texts_of(self.job, self.course.prompt, self.course.stages, self.prior)
+        if self.job.symmetric and "away" in roles_of(self.course.stages, self.prior.card):
             self.log.note(
                 "Perp-Neg turns away from the words of other views, and a symmetric object has none: it only costs time.", "warning"
             )
-        self.log.progress("start", self.done, self.stages, prepared=False)
+        self.log.progress("start", self.course.done, self.course.stages, prepared=False)
         with self.log.phase("start"):
-            self.subject = prepare(self.job, self.inputs, self.device)
-            self.studio = Studio(self.rasterizer, self.prior.card, self.prior.image_size_px, self.device)
-            if self.subject.anchored_steps < 0:
-                self.subject.anchored_steps = sum(stage.steps for stage in self.stages) // 4
-            if any(methods.method(stage.method).uses_reference for stage in self.stages):
-                self.subject.given = deepcopy(self.subject.field)
-            for note in self.subject.notes:
+            self.workpiece = self._workpiece()
+            self.workpiece.begin(self.course.stages)
+            for note in self.workpiece.notes:
                 self.log.note(note)
-        stage_index, step, descent_state = 0, 0, None
+        stage_index, step, held = 0, 0, None
         if self.held is not None:
-            stage_index, step, descent_state = self._resume(self.held)
+            stage_index, step, held = self._resume(self.held)
         else:
             self._preview()
-            if self.job.warm_start and any(stage.steps for stage in self.stages):
-                self.log.progress("warm start", self.done, self.stages)
+            if self.workpiece.wants_start(self.course.stages):
+                self.log.progress("warm start", self.course.done, self.course.stages)
                 with self.log.phase("warm start"):
-                    warm_start(self.subject, self.studio, self.prior, self.texts, self.job.seed, self._stops_before_stages)
+                    self.workpiece.start(self.texts, self._stops_before_stages)
                 self._preview()
         if self._stops_before_stages():
             return self._stopped()
         try:
-            stopped = self._stages(stage_index, step, descent_state)
+            stopped = self._stages(stage_index, step, held)
         except NumericalError as error:
-            if not self.done:
+            if not self.course.done:
                 raise
             # Beside, not over, an older asset: nobody asked to replace it by half of one.
             self.out = None if self.out is None else self.out / LAST_GOOD
@@ -155,6 +145,12 @@ class _Run:
         except Cancelled:
             return self._stopped()
 
+    def _workpiece(self) -> Workpiece:
+        if self.rasterizer is None:
+            return PictureWorkpiece(self.job, self.inputs.picture, self.prior)
+        subject = prepare(self.job, self.inputs, self.device)
+        return ObjectWorkpiece(subject, self.rasterizer, self.prior, self.job, self.inputs.original)
+
     def _stops_before_stages(self) -> bool:
         """Whether to end although no step was made; a run that is to finish early first gets its start colours."""
         return self.control.stop in ("pause", "leave", "discard")
@@ -164,42 +160,31 @@ class _Run:
             raise Cancelled("The run was cancelled; no asset was written.")
         return self._result("paused", None)
 
-    def _stages(self, stage_index: int, first: int, descent_state: dict[str, Any] | None) -> str:
+    def _stages(self, stage_index: int, first: int, held: dict[str, Any] | None) -> str:
         """Run the stages from here on; "" at the end, or how the run was told to stop."""
         estimated = False
-        while stage_index < len(self.stages):
-            stage = self.stages[stage_index]
+        while stage_index < len(self.course.stages):
+            stage = self.course.stages[stage_index]
             if not stage.steps:
                 stage_index += 1
                 continue
-            method = methods.method(stage.method)
-            self.log.progress(stage.name, self.done, self.stages)
+            self.log.progress(stage.name, self.course.done, self.course.stages)
             with self.log.phase(stage.name):
-                descent = Descent(
-                    self.subject,
-                    self.studio,
-                    self.prior,
-                    method,
-                    parse_parameters(stage.method, stage.parameters, self.prior.card),
-                    stage,
-                    seed=self.job.seed,
-                    first_step=self.done - first,
-                )
+                stepper = self.workpiece.stepper(stage, self.course.done - first)
                 try:
-                    if descent_state is not None:
-                        descent.load_state(descent_state)
-                        descent_state = None
+                    if held is not None:
+                        stepper.load_state(held)
+                        held = None
                     if not estimated:
                         # Not among the notes that are kept: it is another number each time.
-                        left = [msgspec.structs.replace(stage, steps=stage.steps - first), *self.stages[stage_index + 1 :]]
-                        self.listen(Note(estimate(self.asked, left, self.prior, descent, begun=self.done > 0)))
+                        left = self.course.left(stage_index, first)
+                        self.listen(Note(estimate(self.asked, left, self.prior, stepper, begun=self.course.done > 0)))
                         estimated = True
-                    stopped, again = self._steps(stage_index, stage, descent, first)
+                    stopped, again = self._steps(stage_index, stage, stepper, first)
                 finally:
-                    descent.close()
-                if not stopped and again is None and descent.moves_shape:
-                    health.tidy(self.subject)
-                    for note in settle_shape(self.subject):
+                    stepper.close()
+                if not stopped and again is None:
+                    for note in stepper.settle():
                         self.log.note(note)
             if stopped:
                 return stopped
@@ -207,57 +192,52 @@ class _Run:
             first = 0
         return ""
 
-    def _steps(self, stage_index: int, stage: Stage, descent: Descent, first: int) -> tuple[str, int | None]:
+    def _steps(self, stage_index: int, stage: Stage, stepper: Stepper, first: int) -> tuple[str, int | None]:
         """The steps of one stage: (how the run was told to stop, the stage to go on with where a new prompt cut this one short)."""
         watch = health.Watch(stage.steps, self.device)
         index = first
-        good = self._good(stage_index, first, descent)
+        good = self._good(stage_index, first, stepper)
         while index < stage.steps:
             again = None
-            for command in self.control.commands(self.done):
+            for command in self.control.commands(self.course.done):
                 if again is None:
                     self._check(watch, stage, good)
-                self.journal.append(JournalEntry(self.done, command.steer))
-                self.tags.append(command.tag)
+                self.course.note(command)
                 at, passed = (stage_index, index) if again is None else (again, 0)
                 restart = self._steer(command.steer, at, passed)
                 again = again if restart is None else restart
-                self.listen(Steered(self.done, command.steer, self.prompt, command.tag, command.replayed))
+                self.listen(Steered(self.course.done, command.steer, self.course.prompt, command.tag, command.replayed))
             if again is not None:
                 return "", again
             if self.control.stop:
                 if self.control.stop != "discard":
                     self._check(watch, stage, good)
-                    self._checkpoint(stage_index, index, descent)
+                    self._checkpoint(stage_index, index, stepper)
                 return self.control.stop, None
-            report = descent.step(index, self.texts)
-            watch.note(index, report)
+            watch.note(index, stepper.step(index, self.texts, averages=self.course.averages))
             index += 1
-            self.done += 1
-            if descent.moves_colour and self.done > self.averaged_from:
-                self.subject.average_colours()
-            if descent.moves_shape and index % TIDY_EVERY == 0 and index < stage.steps:
-                health.tidy(self.subject)
-            show = self.job.preview_every and self.done % self.job.preview_every == 0
+            self.course.done += 1
+            done = self.course.done
+            show = self.job.preview_every and done % self.job.preview_every == 0
             # After the last step too: an export that is interrupted then costs no step.
-            hold = self.job.checkpoint_every and (self.done % self.job.checkpoint_every == 0 or self.done == self.total)
+            hold = self.job.checkpoint_every and (done % self.job.checkpoint_every == 0 or done == self.course.total)
             if show or hold or index % CHECK_EVERY == 0 or index == stage.steps:
                 self.log.losses = self._check(watch, stage, good)
-                good = self._good(stage_index, index, descent)
-                self.log.progress(stage.name, self.done, self.stages)
+                good = self._good(stage_index, index, stepper)
+                self.log.progress(stage.name, self.course.done, self.course.stages)
             else:
-                self.log.tick(stage.name, self.done, self.stages)
+                self.log.tick(stage.name, self.course.done, self.course.stages)
             if show:
                 self._preview()
             if hold:
-                self._checkpoint(stage_index, index, descent)
+                self._checkpoint(stage_index, index, stepper)
         return "", None
 
     def _check(self, watch: health.Watch, stage: Stage, good: dict[str, Any]) -> dict[str, float]:
         """The losses of a healthy run; where it is not, the last good state is put back before the error goes on."""
         try:
             losses = watch.check(stage)
-            health.check_subject(self.subject, stage, self.done)
+            self.workpiece.check(stage, self.course.done)
         except NumericalError:
             self._restore(good)
             raise
@@ -265,49 +245,36 @@ class _Run:
 
     def _steer(self, command: Steer, stage_index: int, index: int) -> int | None:
         """Apply a command; the stage to go on with where it cuts the current one short at `index` (refinement.md 6)."""
-        if command.slack is not None and self.subject.set_slack is not None:
-            self.subject.set_slack(command.slack)
-        if command.prompt is None or not command.prompt.strip():
+        if command.prompt is not None:
+            try:
+                prompts_of(self.job, command.prompt)
+            except UserError as error:
+                self.log.note(str(error), "warning")
+                command = msgspec.structs.replace(command, prompt=None)
+        if command.prompt is not None and not command.prompt.strip():
+            command = msgspec.structs.replace(command, prompt=None)
+        self.workpiece.steer(command)
+        if command.prompt is None:
             return None
-        self.prompt = command.prompt
-        self._warn_about_words(self.prompt)
-        self.subject.anchored_steps = 0
-        self.subject.average = {}
-        self.stages, again = steered(self.stages, stage_index, index)
-        self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
+        again = self.course.turn(command.prompt, stage_index, index)
+        self._warn_about_words()
+        self.texts = texts_of(self.job, self.course.prompt, self.course.stages, self.prior)
         return again
 
-    @property
-    def total(self) -> int:
-        return sum(stage.steps for stage in self.stages)
+    def _warn_about_words(self) -> None:
+        for sentence in prompt_warnings(self.prior, *prompts_of(self.job, self.course.prompt)):
+            self.log.note(sentence, "warning")
 
-    @property
-    def averaged_from(self) -> int:
-        return int((1 - AVERAGED_SHARE) * self.total)
-
-    def _warn_about_words(self, prompt: str) -> None:
-        unknown = self.prior.unknown_words(prompt)
-        if unknown:
-            listed = ", ".join(f"'{word}'" for word in unknown)
-            self.log.note(
-                f"The prior '{self.prior.card.name}' does not know {listed}; it will paint the nearest thing it knows.", "warning"
-            )
-
-    def _good(self, stage_index: int, step: int, descent: Descent) -> dict[str, Any]:
+    def _good(self, stage_index: int, step: int, stepper: Stepper) -> dict[str, Any]:
         return {
             "stage": stage_index,
             "step": step,
-            "done": self.done,
-            "prompt": self.prompt,
-            "stages": msgspec.json.encode(self.stages),
-            "journal": msgspec.json.encode(self.journal),
-            "tags": list(self.tags),
-            "anchored_steps": self.subject.anchored_steps,
-            "subject": self.subject.state(),
-            "descent": descent.state(),
+            **self.course.state(),
+            "subject": self.workpiece.state(),
+            "descent": stepper.state(),
         }
 
-    def _checkpoint(self, stage_index: int, step: int, descent: Descent) -> None:
+    def _checkpoint(self, stage_index: int, step: int, stepper: Stepper) -> None:
         if self.out is None:
             return
         held = {
@@ -319,22 +286,22 @@ class _Run:
             "rows": self.prior.rows,
             "seconds": dict(self.log.seconds),
             "notes": list(self.log.notes),
-            **self._good(stage_index, step, descent),
+            **self._good(stage_index, step, stepper),
         }
         write_checkpoint(self.out / CHECKPOINT, held)
-        self.listen(Checkpointed(self.done))
+        self.listen(Checkpointed(self.course.done))
 
     def _resume(self, held: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
         """Go on from a checkpoint, counts and unplayed commands included: as `_restore`."""
         self.prior.rows += held["rows"]
         self.log.go_on(held["notes"], held["seconds"])
         place = self._restore(held)
-        self.control.go_on(self.journal, msgspec.json.decode(held["pending"], type=tuple[JournalEntry, ...]))
+        self.control.go_on(self.course.journal, msgspec.json.decode(held["pending"], type=tuple[JournalEntry, ...]))
         unheard = []
         for command in self.control.waiting():
-            if command.tag and command.tag in self.tags:  # it took effect, and whoever sent it never heard
-                entry = self.journal[self.tags.index(command.tag)]
-                self.listen(Steered(entry.step, entry.command, self.prompt, command.tag))
+            if command.tag and command.tag in self.course.tags:  # it took effect, and whoever sent it never heard
+                entry = self.course.journal[self.course.tags.index(command.tag)]
+                self.listen(Steered(entry.step, entry.command, self.course.prompt, command.tag))
             else:
                 unheard.append(command)
         self.control.give_back(unheard)
@@ -342,32 +309,22 @@ class _Run:
 
     def _restore(self, held: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
         """Put a held state back: (stage, step, the stage's optimiser state)."""
-        self.subject.load_state(held["subject"])
-        self.subject.anchored_steps = held["anchored_steps"]
-        stages = msgspec.json.decode(held["stages"], type=list[Stage])
-        other = (held["prompt"], stages) != (self.prompt, self.stages)
-        self.prompt, self.stages = held["prompt"], stages
-        self.journal = msgspec.json.decode(held["journal"], type=list[JournalEntry])
-        self.tags = list(held["tags"])
-        self.done = held["done"]
-        if other:
-            self.texts = texts_of(self.job, self.prompt, self.stages, self.prior)
+        self.workpiece.load_state(held["subject"])
+        before, self.course = self.course, Course.from_state(held)
+        if (before.prompt, before.stages) != (self.course.prompt, self.course.stages):
+            self.texts = texts_of(self.job, self.course.prompt, self.course.stages, self.prior)
         return held["stage"], held["step"], held["descent"]
 
     def _finish(self, outcome: str) -> Result:
-        self.subject.settle_colours()
-        self.log.progress("export", self.done, self.stages)
+        self.workpiece.finish()
+        self.log.progress("export", self.course.done, self.course.stages)
         with self.log.phase("export"):
-            if self.subject.polygons is not None:
-                exported = export_texture(self.subject, self.studio.rasterizer, self.job, self.out, self.inputs.original, self._abandons)
-            else:
-                exported = export_asset(self.subject, self.studio, self.job, self.out, self._abandons)
-            exported.pictures = pictures(self.subject, self.studio)
+            exported = self.workpiece.export(self.out, self._abandons)
             if self.out is not None:
                 write_sheet(exported, self.out)
             for note in exported.notes:
                 self.log.note(note)
-        self.log.progress("measure", self.done, self.stages)
+        self.log.progress("measure", self.course.done, self.course.stages)
         with self.log.phase("measure"):
             result = self._result(outcome, exported)
         for command in self.control.waiting():
@@ -375,7 +332,7 @@ class _Run:
         if self.out is not None and outcome == "done" and not self.keep_checkpoint:
             (self.out / CHECKPOINT).unlink(missing_ok=True)
         if outcome != "failed":
-            self.log.done(self.done, self.stages)
+            self.log.done(self.course.done, self.course.stages)
         return result
 
     def _abandons(self) -> bool:
@@ -383,12 +340,12 @@ class _Run:
 
     def _result(self, outcome: str, exported: Exported | None) -> Result:
         prior = {"name": self.prior.card.name, "licence": self.prior.card.licence, "weights": self.prior.fingerprint()}
-        facts = measure(self.subject, self.studio.rasterizer, exported) if exported is not None else {}
+        facts = self.workpiece.measure(exported) if exported is not None else {}
         return Result(
-            outcome, self.asked, self.job, tuple(self.journal), tuple(self.stages), self.done, self.prior.rows, str(self.device), prior,
-            exported, facts, self.log.seconds, self.log.notes,
+            outcome, self.asked, self.job, tuple(self.course.journal), tuple(self.course.stages), self.course.done, self.prior.rows,
+            str(self.device), prior, exported, facts, self.log.seconds, self.log.notes,
         )  # fmt: skip
 
     def _preview(self) -> None:
         if self.control.previews:
-            self.listen(Preview(self.done, *self.subject.scene_mesh()))
+            self.listen(self.workpiece.preview(self.course.done))

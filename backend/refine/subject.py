@@ -118,6 +118,7 @@ class Subject:
             "field": {name: value.detach().clone() for name, value in self.field.state_dict().items()},
             "average": {name: value.clone() for name, value in self.average.items()},
             "mean_colour": self.mean_colour.clone(),
+            "anchored_steps": self.anchored_steps,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -125,3 +126,4 @@ class Subject:
         self.field.load_state_dict(state["field"])
         self.average = {name: value.clone() for name, value in state["average"].items()}
         self.mean_colour = state["mean_colour"].clone()
+        self.anchored_steps = state["anchored_steps"]

@@ -7,9 +7,17 @@ from backend.distill.contract import Role
 from backend.distill.debias import debiased_prompts
 from backend.distill.prompts import PromptBank
 from backend.distill.read_parameters import parse_parameters
+from backend.errors import UserError
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
 from protocol.job import RefineJob, Stage
+
+Texts = tuple[PromptBank, ...]
+"""One bank for each prompt of a run."""
+
+PICTURE_MODES = ("image", "illusion")
+SEPARATOR, TURNS = "|", 4
+"""Between the prompts of an illusion, where they are one text; and how many there are."""
 
 
 def roles_of(stages: Sequence[Stage], card: PriorCard) -> dict[Role, None]:
@@ -20,9 +28,28 @@ def roles_of(stages: Sequence[Stage], card: PriorCard) -> dict[Role, None]:
     return roles
 
 
-def texts_of(job: RefineJob, prompt: str, stages: Sequence[Stage], prior: Prior) -> PromptBank:
-    """For the present prompt and stages; the rest is the job's."""
+def prompts_of(job: RefineJob, prompt: str) -> list[str]:
+    """The prompts that `prompt`, the job's or a later one, stands for: itself, or the four of an illusion.
+
+    Errors: UserError where an illusion's are not four.
+    """
+    if job.mode != "illusion":
+        return [prompt]
+    parts = [part.strip() for part in prompt.split(SEPARATOR)]
+    if len(parts) != TURNS or not all(parts):
+        raise UserError(
+            f"An illusion has {TURNS} prompts, one for each quarter turn, but '{prompt}' has {sum(map(bool, parts))}.",
+            f"Write them one after another with '{SEPARATOR}' between them.",
+        )
+    return parts
+
+
+def texts_of(job: RefineJob, prompt: str, stages: Sequence[Stage], prior: Prior) -> Texts:
+    """For the present prompt and stages; the rest is the job's. Errors: as `prompts_of`."""
     roles: dict[Role, None] = {"target": None, "null": None} | roles_of(stages, prior.card)  # the warm start reads these two
+    if job.mode in PICTURE_MODES:
+        given = {"domain": job.domain, "source_prompt": job.source_prompt}
+        return tuple(PromptBank(prior, text, roles, words=[], **given) for text in prompts_of(job, prompt))
     clay = any(stage.shading.clay > 0 for stage in stages)
     per_view = debiased_prompts(prompt, job.debias, prior.card.view_words) if job.debias else None
-    return PromptBank(prior, prompt, roles, clay=clay, domain=job.domain, source_prompt=job.source_prompt, per_view=per_view)
+    return (PromptBank(prior, prompt, roles, clay=clay, domain=job.domain, source_prompt=job.source_prompt, per_view=per_view),)

@@ -127,7 +127,7 @@ def test_resolve_fills_in_and_checks():
         ({"method": "sdss"}, "'sds'"),
         ({"method": "sds", "parameters": {"guidence": 3}}, "'guidance'"),
         ({"parameters": {"guidance": 3}}, "without a method"),
-        ({"mode": "illusion"}, "no run yet"),
+        ({"mode": "illusion"}, "needs 4 prompts"),
     ):
         with pytest.raises(UserError, match=told):
             resolve(RefineJob(**{"prompt": "a mug", **wrong}), CARD)

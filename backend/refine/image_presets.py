@@ -1,0 +1,63 @@
+"""The stages of pictures: a first stage that finds the motif, and the Bridge that makes it look like what the prior was taught.
+
+Guidance, k and rates come from the prior's card (arXiv 2406.09417, appendices A and B; gradients.md 4.1, 4.3, 4.5).
+"""
+
+from backend.errors import UserError
+from backend.priors.card import PriorCard
+from protocol.job import Mode, Stage, Timesteps
+from protocol.strict import nearest
+
+EDIT = "edit"
+"""The preset that starts from a given picture; "default" means it where there is one."""
+
+
+def _motif(card: PriorCard, steps: int, views: int) -> Stage:
+    return Stage(
+        name="motif",
+        steps=steps,
+        method="sds",
+        parameters={"guidance": card.sds_guidance},
+        timesteps=Timesteps(low=(0.02, 0.02), high=(0.98, 0.5)),
+        views=views,
+    )
+
+
+def _bridge(card: PriorCard, steps: int, views: int) -> Stage:
+    return Stage(
+        name="bridge",
+        steps=steps,
+        method="bridge",
+        parameters={"k": card.bridge_k},
+        timesteps=Timesteps(low=(0.02, 0.02), high=(0.5, 0.5)),
+        views=views,
+        colour_rate=(card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
+    )
+
+
+def _edit(card: PriorCard, steps: int) -> Stage:
+    return Stage(
+        name="edit",
+        steps=steps,
+        method="bridge",
+        parameters={"k": card.bridge_k},
+        timesteps=Timesteps(low=(0.02, 0.02), high=(0.7, 0.5)),
+        views=2,
+        colour_rate=(card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
+    )
+
+
+def image_stages(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
+    """The stages of a named preset for mode image or illusion. Errors: UserError naming the nearest preset."""
+    presets: dict[str, tuple[Stage, ...]]
+    if mode == "illusion":
+        presets = {"quick": (_motif(card, 300, 4),), "default": (_motif(card, 600, 4), _bridge(card, 150, 4))}
+    else:
+        presets = {
+            "quick": (_motif(card, 200, 2),),
+            "default": (_motif(card, 300, 2), _bridge(card, 100, 2)),
+            EDIT: (_edit(card, 300),),
+        }
+    if preset not in presets:
+        raise UserError(f"Mode '{mode}' has no preset '{preset}'.", nearest(preset, list(presets)))
+    return presets[preset]

@@ -1,0 +1,22 @@
+"""Rotation overlays: two pictures that show another one at each quarter turn of the upper picture (gradients.md 4.5)."""
+
+import torch
+from torch import Tensor
+
+from backend.refine.seeds import generator
+from backend.refine.texts import TURNS
+
+
+def overlay(base: Tensor, rotator: Tensor, turn: int, gain: float) -> Tensor:
+    """clip(gain * base * the rotator turned by `turn` quarters counter-clockwise), display values [3,S,S].
+
+    Transparencies laid over one another before a lamp that is `gain` times brighter.
+    """
+    return (gain * base * torch.rot90(rotator, turn, (-2, -1))).clamp(0.0, 1.0)
+
+
+def draw_turns(count: int, seed: int, step: int) -> list[int]:
+    """`count` of the four turns, each as likely as the others; none comes twice before all have come once."""
+    source = generator(seed, "turns", step)
+    rounds = [torch.randperm(TURNS, generator=source) for _ in range(-(-count // TURNS))]
+    return [int(turn) for turn in torch.cat(rounds)[:count]]
