@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from backend.cli.main import app
 from backend.distill.parameters import PARAMETERS
+from backend.priors import hub
 from backend.refine.presets import stages_of
 from backend.serve.address import endpoint
 from backend.serve.capabilities import MODES, PRESETS, methods, offer_priors
 from backend.serve.devices import DeviceSearch, parse_devices
 from protocol.errors import UserError
 from protocol.messages import Bye, Fault, Hello
+from tests.priors.tiny import write_tiny_folder
 from tests.serve.peer import Peer, Server
 
 
@@ -94,8 +96,10 @@ def test_devices_are_those_that_the_driver_lists(tmp_path, monkeypatch):
         assert found == devices
 
 
-def test_priors_by_name(tmp_path):
-    (tmp_path / "mine").mkdir()
+def test_priors_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "cached", lambda repo_id: None)
+    monkeypatch.setattr(hub, "offered_files", lambda repo_id: ["model_index.json"])
+    write_tiny_folder(tmp_path / "mine")
     offered = offer_priors((str(tmp_path / "mine"), "someone/some-model"))
     assert offered["mine"].location == str(tmp_path / "mine")
     assert offered["someone/some-model"].info.vocabulary == ()
