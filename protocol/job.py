@@ -40,12 +40,13 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Rates: `geometry_rate_h` in grid cells per step, `colour_rate` a factor on the colour field's own rates. Weights
     (`anchor`, `regularisers`) are relative: RMS of the regulariser's gradient over RMS of the distillation's.
+    `optimise` "volume" works on a haze that becomes the surface when the stage ends (mode prompt); `colour_rate` is then the rate of both.
     `bank` > 0 caches that many viewpoints (frozen geometry only); 0 draws new cameras at every step.
     `clamp` bounds every element of the gradient (Debiased-SDS), empty for no bound; `image_loss` weighs a loss on pictures (HiFA).
     """
 
     name: str
-    optimise: Literal["colour", "geometry", "both"] = "colour"
+    optimise: Literal["colour", "geometry", "both", "volume"] = "colour"
     steps: Annotated[int, msgspec.Meta(ge=0)] = 100
     method: str = "sds"
     parameters: dict[str, Setting] = {}

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backend.geometry.contract import Mesh
 from backend.geometry.kuhn import KuhnGrid
 from backend.geometry.marching import march
 from backend.geometry.mesh_queries import MeshQueries
@@ -11,15 +12,23 @@ from backend.geometry.mesh_queries import MeshQueries
 LEVELS = (4, 2, 1)
 """Spacings, in cells, of the lattices whose sum is the field: the coarse ones move whole parts before the fine ones add detail."""
 
+HALF_LENGTH = 0.1
+"""A layer of this length, as dense as the surface is, lets half of the light through (domain units)."""
+
 BLOB_RADIUS, BLOB_SLOPE = 0.5, 3.0
 NOISE = 0.02
 
+_NEIGHBOURS = torch.zeros(1, 1, 3, 3, 3)
+for _axis in range(3):
+    for _side in (0, 2):
+        _NEIGHBOURS[(0, 0, *(_side if axis == _axis else 1 for axis in range(3)))] = 1 / 6
+
 
 class DensityVolume:
-    """Density `peak * sigmoid(field + blob)` per unit of length and linear colours, on the vertices of n^3 cells over [-1, 1]^3.
+    """Density `softplus(field + blob) / HALF_LENGTH` per unit of length and linear colours, on n^3 cells over [-1, 1]^3.
 
-    Bounded as in VolSDF (L. Yariv et al., 2021, equation 2), so that the half-way surface is well defined at any `peak`: a low one is
-    a haze through which gradients reach everything, a high one nearly a solid. The start is a cone of density over the middle.
+    Where field + blob is 0, half of the light gets through a layer of `HALF_LENGTH`: that is the surface. The blob is a cone over the
+    middle, as in C. Lin et al., "Magic3D", 2022, appendix B.
     """
 
     def __init__(self, n: int, device: torch.device | str = "cpu", *, generator: torch.Generator | None = None) -> None:
@@ -31,7 +40,7 @@ class DensityVolume:
         self._blob = (BLOB_SLOPE * (1 - self.grid.positions.norm(dim=-1) / BLOB_RADIUS)).view(self.grid.shape)
 
     def parameters(self) -> dict[str, Tensor]:
-        """[1,4,n/L+1,n/L+1,n/L+1] for each lattice: three colours before their sigmoid, then the density before its own."""
+        """[1,4,n/L+1,n/L+1,n/L+1] for each lattice: three colours before their sigmoid, then the field of the density."""
         return {f"level {level}": leaf for level, leaf in zip(LEVELS, self._levels, strict=True)}
 
     def raw(self) -> Tensor:
@@ -41,12 +50,28 @@ class DensityVolume:
         colours, inner = total.sum(0).split((3, 1))
         return torch.cat([colours, inner + self._blob])
 
-    def channels(self, peak: float) -> Tensor:
-        """[7, n+1, n+1, n+1]: linear colours 0..1, density, and unit normals pointing to where it is thinner."""
-        raw = self.raw()
+    def channels(self, raw: Tensor) -> Tensor:
+        """[7, n+1, n+1, n+1] of a `raw`: linear colours 0..1, density, and unit normals pointing to where it is thinner."""
         slope = torch.stack(torch.gradient(raw[3], spacing=self.grid.h))
         normals = -functional.normalize(slope, dim=0, eps=1e-6)
-        return torch.cat([raw[:3].sigmoid(), peak * raw[3:].sigmoid(), normals])
+        return torch.cat([raw[:3].sigmoid(), functional.softplus(raw[3:]) / HALF_LENGTH, normals])
+
+    def regularisers(self, raw: Tensor) -> dict[str, Tensor]:
+        """`smooth`: mean square of how far the density's field is from the mean of its six neighbours."""
+        inner = raw[3:]
+        around = functional.conv3d(inner[None], _NEIGHBOURS.to(inner))[0]
+        return {"smooth": (around - inner[:, 1:-1, 1:-1, 1:-1]).square().mean()}
+
+    @torch.no_grad()
+    def colours(self, points: Tensor) -> Tensor:
+        """[P, 3] linear colours at points [P, 3]."""
+        return look_up(self.raw()[:3].sigmoid(), points)
+
+    @torch.no_grad()
+    def surface(self) -> Mesh:
+        """The surface on the volume's own grid."""
+        found = march(self.grid, -self.raw()[3].flatten(), self.grid.positions)
+        return Mesh(found.vertices, found.faces)
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the lattices."""
@@ -60,7 +85,7 @@ class DensityVolume:
 
     @torch.no_grad()
     def signed_distance(self, grid: KuhnGrid) -> Tensor:
-        """Distance [N] at another grid's vertices to the half-way surface, negative inside; h everywhere if there is none."""
+        """Distance [N] at another grid's vertices to the surface, negative inside; h everywhere if there is none."""
         inner = look_up(self.raw()[3:], grid.positions)[:, 0]
         surface = march(grid, -inner, grid.positions)
         if not len(surface.faces):

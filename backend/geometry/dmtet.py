@@ -172,6 +172,13 @@ class DMTet:
         self._sdf.zero_()
 
     @torch.no_grad()
+    def rest_on(self, sdf: Tensor) -> None:
+        """Another field [N] as the rest field, with delta and offsets back at 0."""
+        self.rest_sdf.copy_(sdf)
+        self._sdf.zero_()
+        self._offset.zero_()
+
+    @torch.no_grad()
     def remove_floaters(self, protect: Tensor) -> Tidied:
         """Push small pieces outside and fill enclosed bubbles, through the rest field; how many of each.
 

@@ -10,6 +10,7 @@ from backend.assets.mesh import PolygonMesh, TriangleMesh
 from backend.assets.triangulate import triangulate
 from backend.errors import UserError
 from backend.geometry.contract import Mesh, Surface
+from backend.geometry.density import DensityVolume
 from backend.geometry.dmtet import DMTet
 from backend.geometry.fidelity import FidelityMeter, tolerance
 from backend.geometry.fixed_mesh import FixedMesh
@@ -29,6 +30,7 @@ JUNCTION_CELLS = 2
 GROWTH_CELLS_PER_SLACK = 10.0
 PROMPT_RADIUS, PROMPT_NOISE = 0.42, 0.04
 PROMPT_LATTICE = 4  # finer ones grow warts long before a silhouette
+VOLUME_CELLS_CPU, VOLUME_CELLS_CUDA = 40, 64
 PROMPT_REACH = 0.9  # of the sphere that cameras frame: the asset is expected to fill it
 
 
@@ -110,7 +112,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
 
 
 def _from_nothing(job: RefineJob, device: torch.device) -> Subject:
-    """A noisy ball: a clean one cannot open holes (rendering.md 6, topology)."""
+    """A haze where a stage works on one; and a noisy ball, since a clean one cannot open holes (rendering.md 6, topology)."""
     grid = KuhnGrid(job.grid or (48 if device.type == "cpu" else 96), device)
     side = grid.n + 1
     coarse = torch.randn(1, 1, 9, 9, 9, generator=generator(job.seed, "start shape")).to(device)
@@ -119,6 +121,9 @@ def _from_nothing(job: RefineJob, device: torch.device) -> Subject:
     surface = DMTet(grid, grid.positions.norm(dim=-1) - PROMPT_RADIUS + PROMPT_NOISE * noise, lattice=lattice)
     subject = _subject(job, surface, _new_field(job, device), grid.h, np.eye(4), _detached(surface))
     subject.radius = PROMPT_REACH
+    if any(stage.optimise == "volume" for stage in job.stages):
+        cells = VOLUME_CELLS_CPU if device.type == "cpu" else VOLUME_CELLS_CUDA
+        subject.volume = DensityVolume(cells, device, generator=generator(job.seed, "haze"))
     return subject
 
 

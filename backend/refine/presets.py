@@ -13,6 +13,8 @@ from protocol.strict import nearest
 
 SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)}
 
+PROMPT_WEIGHTS = {"laplacian": (0.4, 0.8), "normal": (0.2, 0.5), "sign": (0.1, 0.1)}
+
 SCHEDULE_KINDS = {"sdi": "linear", "jsd": "linear", "cfd": "linear", "pfd": "pfd"}
 """How noise levels go for methods that are known to want it so; the stage's own bounds stay (gradients.md 2)."""
 
@@ -32,6 +34,22 @@ def _colour(card: PriorCard, steps: int, **changes: object) -> Stage:
         timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.5)),
         shading=Shading(albedo=0.4, clay=0.0),
         bank=48,
+    )
+
+
+def _haze(card: PriorCard, steps: int) -> Stage:
+    """What prompt mode starts with: no surface could open a hole."""
+    return Stage(
+        name="haze",
+        optimise="volume",
+        steps=steps,
+        method="sds",
+        parameters={"guidance": card.sds_guidance},
+        timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.6)),
+        views=2,
+        shading=Shading(albedo=0.3, clay=0.2 if card.clay_word else 0.0),
+        colour_rate=(1.0, 0.3),
+        regularisers={"smooth": (0.05, 0.2)},
     )
 
 
@@ -76,18 +94,10 @@ def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
             "default": (_colour(card, 350), _bridge(card, 100)),
         }
     elif mode == "prompt":
-        grow = _shape(
-            card,
-            350,
-            name="grow",
-            timesteps=Timesteps(kind="window", low=(0.02, 0.02), high=(0.98, 0.6)),
-            geometry_rate_h=(1.2, 0.1),
-            anchor=(0.0, 0.0),
-            regularisers={"laplacian": (0.4, 0.8), "normal": (0.2, 0.5), "sign": (0.1, 0.1)},
-        )
+        form = _shape(card, 100, name="form", geometry_rate_h=(0.3, 0.05), anchor=(0.0, 0.0), regularisers=PROMPT_WEIGHTS)
         presets = {
-            "quick": (grow,),
-            "default": (grow, _colour(card, 200), _bridge(card, 80)),
+            "quick": (_haze(card, 200), _colour(card, 60)),
+            "default": (_haze(card, 300), form, _colour(card, 200), _bridge(card, 80)),
         }
     else:
         presets = {

@@ -11,7 +11,8 @@ STEERED_HIGH = 0.8
 def steered(stages: list[Stage], stage_index: int, index: int) -> tuple[list[Stage], int]:
     """The stages after a new prompt came at step `index` of stage `stage_index`, and the stage to go on with.
 
-    That stage is cut short there, and a stage of the first method at high noise comes before the rest: others cannot restructure.
+    That stage is cut short there, and a stage of the first method at high noise comes before the rest: others cannot restructure. It works
+    on colours, or on the haze where that is not settled yet.
     """
     first = next((stage for stage in stages if stage.method == "sds"), stages[0])
     rest = stages[stage_index:]
@@ -19,7 +20,7 @@ def steered(stages: list[Stage], stage_index: int, index: int) -> tuple[list[Sta
     again = msgspec.structs.replace(
         first,
         name="steered",
-        optimise="colour",
+        optimise="volume" if rest[0].optimise == "volume" else "colour",
         steps=max(STEERED_STEPS, left),
         timesteps=Timesteps(kind=first.timesteps.kind, low=first.timesteps.low, high=(max(STEERED_HIGH, first.timesteps.high[0]), 0.5)),
     )

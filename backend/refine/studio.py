@@ -95,10 +95,13 @@ class Studio:
             light = ambient[view][:, None] + key[view][:, None] * facing
             return base * torch.where(kind == ALBEDO, torch.ones_like(light), light)
 
-        pair = views.backgrounds.to(device, non_blocking=True)
-        close = (pair[:, 0] - subject.mean_colour).abs().amax(-1, keepdim=True) < BACKGROUND_GAP
-        background = srgb_to_linear(torch.where(close, pair[:, 1], pair[:, 0]))
-        rgb = shade_and_blend(raster, shade, background)[..., :3].permute(0, 3, 1, 2)
+        rgb = shade_and_blend(raster, shade, self.backgrounds(subject, views))[..., :3].permute(0, 3, 1, 2)
         if supersample > 1:
             rgb = F.avg_pool2d(rgb, supersample)
         return linear_to_srgb(rgb)
+
+    def backgrounds(self, subject: Subject, views: Viewpoints) -> Tensor:
+        """[B,3] linear: the drawn ones, or their stand-ins where the object has the same colour."""
+        pair = views.backgrounds.to(self.device, non_blocking=True)
+        close = (pair[:, 0] - subject.mean_colour).abs().amax(-1, keepdim=True) < BACKGROUND_GAP
+        return srgb_to_linear(torch.where(close, pair[:, 1], pair[:, 0]))

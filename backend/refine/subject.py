@@ -9,14 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from backend.appearance.start_colours import fit_start_colours
 from backend.appearance.triplane import TriplaneField
 from backend.assets.mesh import PolygonMesh
 from backend.assets.triangulate import Triangulation
 from backend.colour import linear_to_srgb
 from backend.geometry.contract import Mesh, Surface
+from backend.geometry.density import DensityVolume
+from backend.geometry.dmtet import DMTet
 from backend.geometry.fidelity import Fidelity, FidelityMeter
 from backend.geometry.normalise import move
 from backend.geometry.sketch_sdf import SketchField
+from backend.refine.seeds import generator
 
 MEAN_COLOUR_MEMORY = 0.9
 EMA_DECAY = 0.995
@@ -41,6 +45,7 @@ class Subject:
     start_colours: tuple[Tensor, Tensor] | None = None  # points [S,3], colours [S,3] of the sketch itself
     anchored_steps: int = 0  # how long `start_colours` hold the field
     shown: nn.Module | None = None
+    volume: DensityVolume | None = None  # the haze that stands for surface and colours until it is settled
     given: TriplaneField | None = None  # the colours before the first step, where a method compares with them
     sketch: SketchField | None = None
     protected: Tensor | None = None  # [S,3] sketch points whose pieces are never floaters
@@ -65,6 +70,8 @@ class Subject:
 
     def colour(self, points: Tensor) -> Tensor:
         """[P,3] points in domain units -> [P,3] linear colours as shown."""
+        if self.volume is not None:
+            return self.volume.colours(points)
         colours: Tensor = (self.shown or self.field)(points)
         return colours
 
@@ -91,9 +98,24 @@ class Subject:
             self.field.load_state_dict(self.average)
             self.average = {}
 
+    def settle_volume(self, seed: int) -> None:
+        """Let the half-way surface of the haze, without floaters, be the shape, and its colours the field's; else nothing."""
+        if self.volume is None:
+            return
+        assert isinstance(self.surface, DMTet)
+        self.surface.rest_on(self.volume.signed_distance(self.surface.grid))
+        self.surface.remove_floaters(self.start.vertices.new_zeros(0, 3))
+        colours, self.volume = self.volume, None
+        where = self.still().vertices
+        with torch.no_grad():
+            seen = colours.colours(where)
+        fit_start_colours(self.field, where, seen, generator=generator(seed, "haze colours"))
+
     @torch.no_grad()
     def still(self) -> Mesh:
         """The present surface without gradients."""
+        if self.volume is not None:
+            return self.volume.surface()
         mesh = self.surface.extract()
         return mesh._replace(vertices=mesh.vertices.detach())
 
@@ -118,11 +140,16 @@ class Subject:
             "field": {name: value.detach().clone() for name, value in self.field.state_dict().items()},
             "average": {name: value.clone() for name, value in self.average.items()},
             "mean_colour": self.mean_colour.clone(),
+            "volume": {} if self.volume is None else self.volume.state(),
             "anchored_steps": self.anchored_steps,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.surface.load_state(state["surface"])
+        if self.volume is not None and state["volume"]:
+            self.volume.load_state(state["volume"])
+        else:
+            self.volume = None
         self.field.load_state_dict(state["field"])
         self.average = {name: value.clone() for name, value in state["average"].items()}
         self.mean_colour = state["mean_colour"].clone()

@@ -1,6 +1,8 @@
 """How alike two shapes look from outside."""
 
+import numpy as np
 import torch
+from scipy import ndimage
 
 from backend.geometry.contract import Mesh
 
@@ -29,3 +31,25 @@ def silhouette_iou(a: Mesh, b: Mesh, rasterizer: Rasterizer, *, size_px: int = 1
     seen = [rasterizer.visibility(clip(cameras, mesh.vertices.detach()), mesh.faces, size).face >= 0 for mesh in (a, b)]
     union = (seen[0] | seen[1]).sum().item()
     return (seen[0] & seen[1]).sum().item() / union if union else 1.0
+
+
+def largest_hole(mesh: Mesh, rasterizer: Rasterizer, *, size_px: int = 128, azimuths: int = 24) -> float:
+    """The largest opening that one can look through: its area as a share of the silhouette around it, 0 if there is none.
+
+    From `azimuths` directions, level and 25 degrees from above. Pixels of background that no path of background joins to the picture's
+    border are rays through a hole. Synchronises.
+    """
+    if not len(mesh.faces):
+        return 0.0
+    vertices = mesh.vertices.detach()
+    around = torch.arange(azimuths, dtype=torch.float64).repeat(2) * (360.0 / azimuths)
+    elevation = torch.tensor([0.0, 25.0], dtype=torch.float64).repeat_interleave(azimuths)
+    cameras = orbit(around, elevation, 35.0, 0.9, radius=vertices.norm(dim=-1).max().item()).to(vertices.device)
+    seen = (rasterizer.visibility(clip(cameras, vertices), mesh.faces, (size_px, size_px)).face >= 0).cpu().numpy()
+    largest = 0.0
+    for picture in seen:
+        label, count = ndimage.label(~np.pad(picture, 1))  # the rim joins all that is outside
+        areas = np.bincount(label.ravel(), minlength=count + 1)
+        areas[[0, label[0, 0]]] = 0
+        largest = max(largest, areas.max() / max(1, picture.sum()))
+    return float(largest)
