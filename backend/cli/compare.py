@@ -54,13 +54,13 @@ def compare_command(
     make_folder(out)
 
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
 
+    from backend.cli.progress import estimated_bar
     from backend.priors.resolve import resolve_prior
     from backend.priors.wording import prompt_warnings
     from backend.refine.device import choose_device
-    from backend.study.compare import Progress, Request, compare, plan
+    from backend.refine.estimate import in_words
+    from backend.study.compare import Request, compare, plan
     from backend.study.write import write_all
 
     loaded = None if prior.strip() == "none" else resolve_prior(prior, choose_device(device))
@@ -87,26 +87,15 @@ def compare_command(
         stopped = True
 
     previous = signal.signal(signal.SIGINT, note_interrupt)
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
     try:
         planned = plan(request, stop=lambda: stopped)
         runs = [entry for entry in planned if not entry.reason]
-        console.print(f"{len(runs)} runs, about {_in_words(sum(entry.seconds for entry in runs))}.", highlight=False)
+        console.print(f"{len(runs)} runs, about {in_words(sum(entry.seconds for entry in runs))}.", highlight=False)
         for entry in planned:
             if entry.reason:
                 console.print(f"not run: {entry.title} on {entry.bed}: {entry.reason}", style="yellow", highlight=False)
-        with Bars(*columns, TextColumn("{task.fields[left]}"), console=console) as bars:
-            task = bars.add_task("", total=1.0, left="")
-
-            def show(progress: Progress) -> None:
-                elapsed = bars.tasks[0].elapsed or 0.0
-                share = progress.done_s / progress.total_s if progress.total_s else 1.0
-                left = f"about {_in_words(elapsed * (1.0 - share) / share)} left" if 0.01 < share < 1.0 else ""
-                if not console.is_terminal and progress.what != bars.tasks[0].description:  # a log file gets a line per run
-                    console.print(f"{100 * share:3.0f} % {progress.what} {left}", highlight=False)
-                bars.update(task, completed=share, description=progress.what, left=left)
-
-            outcomes = compare(request, planned, listen=show, stop=lambda: stopped)
+        with estimated_bar(console) as show:
+            outcomes = compare(request, planned, listen=lambda progress: show(*progress), stop=lambda: stopped)
     finally:
         signal.signal(signal.SIGINT, previous)
     for path in write_all(outcomes, out, seed):
@@ -118,7 +107,3 @@ def compare_command(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-
-
-def _in_words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -90,13 +90,15 @@ class Costs(NamedTuple):
 
 @dataclass
 class Context:
-    """What a cell may use. `tell` takes the share of the cell that is done, 0..1. Files that a cell makes go below `folder`."""
+    """What a cell may use. `tell` takes the share of the cell that is done, 0..1. Files that a cell makes go below `folder`, with the
+    cell's `key` in their names, so that cells of other plans keep theirs."""
 
     prior: Prior
     folder: Path
     plan: Plan
     tell: Callable[[float], None] = lambda share: None
     clip: str = ""  # folder of a CLIP model of the user's own
+    key: str = ""
     held: dict[str, Any] = field(default_factory=dict)  # what cells share and is dear to make
 
     @cached_property
@@ -124,7 +126,7 @@ class Context:
         return self.held[name]
 
     def file(self, *parts: str) -> Path:
-        """A place below the folder, whose own folder is there."""
+        """A place below the folder, whose own folder is there; `path.relative_to(context.folder)` belongs into the cell's values."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

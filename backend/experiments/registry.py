@@ -15,7 +15,9 @@ class Listed(NamedTuple):
     summary: str
 
 
-EXPERIMENTS: dict[str, Listed] = {}
+EXPERIMENTS: dict[str, Listed] = {
+    "table1": Listed("backend.experiments.table1", "text to image: every method against real renders of the same captions"),
+}
 
 
 def experiment(name: str) -> Experiment:

@@ -65,7 +65,7 @@ def run_cells(
             def tell(share: float, cell: Cell = cell, before: float = done_s, seconds: float = seconds) -> None:
                 listen(Progress(before + seconds * min(max(share, 0.0), 1.0), total_s, cell.name))
 
-            context.tell = tell
+            context.tell, context.key = tell, key
             tell(0.0)
             result = _run(experiment, cell, context)
             append(context.folder, key, result)

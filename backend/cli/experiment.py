@@ -1,0 +1,126 @@
+"""`sketchbridge experiment`: the sources' experiments on a prior, cell by cell, with tables and figures."""
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backend.cli.options import make_folder
+from protocol.errors import UserError
+from protocol.strict import nearest
+
+if TYPE_CHECKING:
+    from backend.experiments.contract import Plan
+    from backend.priors.contract import Prior
+
+
+def experiment_command(
+    name: Annotated[str, typer.Argument(help="Which one; without a name they are listed.")] = "",
+    prior: Annotated[str, typer.Option(help="starter, a diffusers folder, a hub id, or exemplar:FOLDER.")] = "starter",
+    seeds: Annotated[int, typer.Option(min=0, max=100, help="Repetitions; 0: as the budget says.")] = 0,
+    budget: Annotated[str, typer.Option(help="quick (minutes) or full (as published).")] = "full",
+    captions: Annotated[int, typer.Option(min=0, max=5000, help="Captions, prompts or objects; 0: as the budget says.")] = 0,
+    steps: Annotated[int, typer.Option(min=0, max=100_000, help="Steps of a run; 0: as the budget says.")] = 0,
+    methods: Annotated[str, typer.Option(help="Only these methods or variants, with commas between.")] = "",
+    equal: Annotated[str, typer.Option(help="rows or steps: what every method gets the same number of.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder; what it holds already is not run again. [out/experiment/NAME]")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only list the cells and how long they would take.")] = False,
+    write: Annotated[Path | None, typer.Option(help="Also put tables and figures into this page, between the experiment's marks.")] = None,
+    clip: Annotated[str, typer.Option(help="Folder of a CLIP model, for similarities beside the judge's.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Run an experiment: its estimate, its cells, its tables and figures."""
+    from backend.experiments.registry import EXPERIMENTS, experiment
+
+    if not name:
+        for listed, (_, summary) in EXPERIMENTS.items():
+            print(f"{listed:<16} {summary}")
+        return
+    found = experiment(name)
+    for given, allowed, what in ((budget, ("quick", "full"), "budget"), (equal, ("", "rows", "steps"), "equal number")):
+        if given not in allowed:
+            raise UserError(f"There is no {what} '{given}'.", nearest(given, [word for word in allowed if word]))
+    if write is not None and not write.is_file():
+        raise UserError(f"There is no page '{write}'.", "Give a Markdown file that is there, or leave --write out.")
+
+    from rich.console import Console
+
+    from backend.cli.progress import estimated_bar
+    from backend.experiments.contract import Context, Plan
+    from backend.experiments.runner import plan_cells, run_cells
+    from backend.experiments.write import publish, write_all
+    from backend.priors.resolve import resolve_prior
+    from backend.refine.device import choose_device
+    from backend.refine.estimate import in_words
+
+    folder = out or Path("out/experiment") / name
+    loaded = resolve_prior(prior, choose_device(device))
+    chosen = tuple(dict.fromkeys(part.strip() for part in methods.split(",") if part.strip()))
+    asked = Plan(loaded.card, budget, seeds, captions, steps, chosen, equal)  # type: ignore[arg-type]
+    found.cells(asked)  # a plan that cannot be followed is refused before anything is made
+    context = Context(loaded, folder, asked, clip=clip)
+    console = Console(stderr=True)
+    if not plan:
+        make_folder(folder)
+    weights = _fingerprints(loaded, clip)
+    planned = plan_cells(found, context, weights)
+    open_cells = [entry for entry in planned if entry.result is None]
+    total = sum(entry.seconds for entry in open_cells)
+    here = f", {len(planned) - len(open_cells)} of them done already" if len(open_cells) < len(planned) else ""
+    console.print(f"{found.title}: {len(planned)} cells{here}; about {in_words(total)} on this machine.", highlight=False)
+    if plan:
+        for entry in planned:
+            print(f"{entry.cell.name:<48} {'done' if entry.result is not None else 'about ' + in_words(entry.seconds)}")
+        return
+
+    stopped = False
+    previous = signal.getsignal(signal.SIGINT)
+
+    def note_interrupt(*_: Any) -> None:
+        nonlocal stopped
+        stopped = True
+        signal.signal(signal.SIGINT, previous)  # the second one ends it at once
+        console.print("stopping after this cell; once more stops at once and loses the cell", highlight=False)
+
+    signal.signal(signal.SIGINT, note_interrupt)
+    try:
+        with estimated_bar(console) as show:
+            results = run_cells(found, context, planned, listen=lambda progress: show(*progress), stop=lambda: stopped)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    for result in results:
+        if result.failure:
+            console.print(f"failed: {result.cell.name}: {result.failure}", style="yellow", highlight=False)
+    made = write_all(found, results, folder, _heading(name, loaded, asked, weights, len(results), len(planned)))
+    if write is not None:
+        made += publish(name, made, write)
+    for path in made:
+        console.print(f"  {path}", highlight=False)
+    if len(results) < len(planned):
+        console.print(f"stopped after {len(results)} of {len(planned)} cells; the same command goes on from there", highlight=False)
+        raise typer.Exit(130)
+    if results and all(result.failure for result in results):
+        raise typer.Exit(1)
+
+
+def _fingerprints(prior: "Prior", clip: str) -> list[str]:
+    """Of everything beside a cell's spec that its outcome depends on: the prior's weights and card, the judge, the CLIP folder's name."""
+    import hashlib
+
+    import msgspec
+
+    from backend.evaluate.judge import WEIGHTS
+
+    judge = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else ""
+    return [prior.fingerprint(), hashlib.sha256(msgspec.json.encode(prior.card)).hexdigest(), judge, clip]
+
+
+def _heading(name: str, prior: "Prior", plan: "Plan", weights: list[str], done: int, cells: int) -> str:
+    """What the tables below were measured with, and how to measure them again."""
+    options = [f"--budget {plan.size}"]
+    options += [f"--{key} {value}" for key in ("seeds", "captions", "steps", "equal") if (value := getattr(plan, key))]
+    if plan.methods:
+        options.append(f"--methods {','.join(plan.methods)}")
+    part = "" if done == cells else f" {done} of {cells} cells."
+    return f"`sketchbridge experiment {name} {' '.join(options)}`, prior {prior.card.name} {weights[0][:8]}, judge {weights[2][:8]}.{part}"

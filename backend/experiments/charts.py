@@ -1,0 +1,104 @@
+"""Figures of experiments: marks with spreads, lines, and sheets of pictures. Labels stand beside what they name; no legend needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backend.experiments.contract import Spread
+
+DPI, WIDTH_IN = 150, 7.2
+MARK, LINES = "#c44601", ("#1f6fb2", "#c44601", "#3a8f5c", "#8a5fb0", "#7a7a7a", "#b8860b")
+GREY = "#8c8c8c"
+
+
+class Mark(NamedTuple):
+    """A method's place in a figure."""
+
+    label: str
+    x: Spread
+    y: Spread
+
+
+class Line(NamedTuple):
+    """One quantity over another: y and its spread at every x."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[Spread]
+
+
+def scatter(
+    path: Path, marks: Sequence[Mark], *, x: str, y: str, levels: Sequence[tuple[str, float]] = (), log_x: bool = False, title: str = ""
+) -> Path:
+    """A labelled mark with error bars each; `levels` are dashed lines across, for what is not a method."""
+    figure, axis = _axes(4.6)
+    for label, value in levels:
+        axis.axhline(value, color=GREY, linewidth=1, linestyle="--", zorder=1)
+        axis.annotate(label, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color=GREY)
+    for mark in marks:
+        axis.errorbar(
+            mark.x.mean, mark.y.mean, xerr=mark.x.deviation, yerr=mark.y.deviation, fmt="o", color=MARK, markersize=5, elinewidth=0.8
+        )
+        axis.annotate(mark.label, (mark.x.mean, mark.y.mean), xytext=(5, 4), textcoords="offset points", fontsize=9)
+    if log_x:
+        axis.set_xscale("log")
+    axis.margins(x=0.14, y=0.1)
+    return _finish(figure, axis, path, x, y, title)
+
+
+def lines(path: Path, drawn: Sequence[Line], *, x: str, y: str, title: str = "") -> Path:
+    """A line each, with its spread as a band, named at its last point."""
+    figure, axis = _axes(4.0)
+    for line, colour in zip(drawn, [LINES[k % len(LINES)] for k in range(len(drawn))], strict=True):
+        means = np.array([value.mean for value in line.y])
+        apart = np.array([value.deviation for value in line.y])
+        axis.plot(line.x, means, "o-", color=colour, linewidth=1.6, markersize=4)
+        axis.fill_between(line.x, means - apart, means + apart, color=colour, alpha=0.15, linewidth=0)
+        axis.annotate(line.label, (line.x[-1], means[-1]), xytext=(6, 0), textcoords="offset points", color=colour, fontsize=9, va="center")
+    axis.margins(x=0.16)
+    return _finish(figure, axis, path, x, y, title)
+
+
+def sheet(path: Path, rows: Sequence[tuple[str, np.ndarray]], columns: Sequence[str] = ()) -> Path:
+    """Rows of pictures [n, S, S, 3] uint8 with their names to the left, and names above the columns."""
+    across, down = max(len(pictures) for _, pictures in rows), len(rows)
+    left, top, side = 1.25, 0.5 if columns else 0.05, 0.86
+    figure = _figure(left + across * side + 0.05, top + down * side + 0.05)
+    width, height = figure.get_size_inches()
+    for r, (label, pictures) in enumerate(rows):
+        y = height - top - (r + 1) * side
+        figure.text((left - 0.08) / width, (y + side / 2) / height, label, ha="right", va="center", fontsize=9)
+        for c, picture in enumerate(pictures):
+            axis = figure.add_axes(((left + c * side) / width, y / height, (side - 0.04) / width, (side - 0.04) / height))
+            axis.imshow(picture, interpolation="nearest" if len(picture) < 100 else "antialiased")
+            axis.set_axis_off()
+            if r == 0 and c < len(columns):
+                figure.text((left + (c + 0.48) * side) / width, 1 - 0.06 / height, columns[c], ha="center", va="top", fontsize=6, wrap=True)
+    figure.savefig(path)
+    return path
+
+
+def _figure(width_in: float, height_in: float) -> Any:
+    import matplotlib.figure  # here: drawing comes last and the import is slow
+
+    return matplotlib.figure.Figure(figsize=(width_in, height_in), dpi=DPI)
+
+
+def _axes(height_in: float) -> tuple[Any, Any]:
+    figure = _figure(WIDTH_IN, height_in)
+    axis = figure.add_subplot()
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(color="#e6e6e6", linewidth=0.6)
+    axis.set_axisbelow(True)
+    return figure, axis
+
+
+def _finish(figure: Any, axis: Any, path: Path, x: str, y: str, title: str) -> Path:
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.set_title(title, loc="left", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path)
+    return path
