@@ -17,6 +17,9 @@ class Listed(NamedTuple):
 
 EXPERIMENTS: dict[str, Listed] = {
     "table1": Listed("backend.experiments.table1", "text to image: every method against real renders of the same captions"),
+    "slack": Listed("backend.experiments.slack", "E1: how much freedom a sketch gives away, and what it costs"),
+    "descents": Listed("backend.experiments.descents", "E2: what moves a sketch's shape best: optimiser, shading, moments"),
+    "starts": Listed("backend.experiments.starts", "E3: what prompt mode should start from, and whether handles open"),
 }
 
 

@@ -1,16 +1,23 @@
 """What keeps strokes whole: the bounds on the shape, and the guard after it moved."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import trimesh
 
 from backend.assets.mesh import TriangleMesh
+from backend.assets.read import read_mesh
 from backend.geometry.dmtet import DMTet
 from backend.refine.guard import complaint, settle_shape
 from backend.refine.inputs import Inputs
 from backend.refine.prepare import growth_bound, prepare, shape_bound
+from backend.render.rasterizer import choose_rasterizer
+from backend.render.silhouette import largest_hole
 from protocol.job import RefineJob
+
+MUG = Path(__file__).parents[2] / "examples" / "sketches" / "mug.glb"
 
 
 @pytest.fixture
@@ -63,6 +70,20 @@ def test_growing_goes_farther_than_shrinking(subject):
     assert torch.allclose(subject.surface.delta(), -grow, atol=1e-4)
     _push(subject, 10.0)
     assert torch.allclose(subject.surface.delta(), shrink, atol=1e-4)
+
+
+def test_a_handle_stays_open_however_hard_the_shape_is_pushed_to_grow():
+    """The example mug: Euler characteristic 0 and a way to look through the handle, at the start and at the bounds of growth."""
+    mug = prepare(RefineJob(prompt="a mug"), Inputs(sketch=read_mesh(MUG)), torch.device("cpu"))
+    rasterizer = choose_rasterizer("auto", "cpu")
+    for push in (0.0, -10.0):
+        _push(mug, push)
+        mesh = mug.still()
+        assert len(mesh.vertices) - len(mesh.faces) // 2 == 0
+        assert largest_hole(mesh, rasterizer) > 0
+    mug.surface.growth = mug.surface.growth * 3
+    _push(mug, -10.0)
+    assert largest_hole(mug.still(), rasterizer) == 0  # so much would close it
 
 
 def test_the_guard_takes_a_breaking_change_back_and_says_so(subject):
