@@ -101,7 +101,7 @@ class DiffusersPrior:
             rgb = F.interpolate(rgb, size, mode="bilinear", align_corners=False, antialias=height > size[0] or width > size[1])
         coded = self.vae.encode((2.0 * rgb - 1.0).to(self.dtype))
         latents = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mean  # AutoencoderTiny has no posterior
-        return (latents.float() - self._shift) * self._scale
+        return (latents.to(torch.promote_types(latents.dtype, torch.float32)) - self._shift) * self._scale
 
     def decode(self, latents: Tensor) -> Tensor:
         with torch.no_grad():

@@ -51,8 +51,17 @@ def make_card(notes: str) -> PriorCard:
         domain_words=(DOMAIN,),
         sds_guidance=15.0,
         texture_guidance=15.0,
+        guidance=5.0,
+        sdi_guidance=6.0,
+        sdi_inversion_guidance=-4.0,
+        jsd_guidance=9.0,
+        jsd_inversion_guidance=-9.0,
         bridge_k=3.0,
         bridge_rate_scale=0.3,
+        colour_rate=1.0,
+        geometry_rate=1.0,
+        picture_rate=0.02,
+        critic_rate=1e-3,
         camera=CameraCard(
             elevation_deg=(-10.0, 45.0), low_elevation_deg=(-45.0, -10.0), high_elevation_deg=(60.0, 85.0), low_share=0.08,
             high_share=0.12, fov_deg=(25.0, 48.0), fill=(0.65, 0.95),
@@ -78,7 +87,7 @@ def _save_text_encoder(text_encoder: CLIPTextModel, folder: Path) -> None:
         weights[name] = value.half().contiguous().cpu() if value.is_floating_point() else value.cpu()
     weights.pop(_TEXT_PREFIX + "embeddings.position_ids", None)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    config = text_encoder.config.to_dict() | {"architectures": ["CLIPTextModel"], "dtype": "float16"}
+    config = text_encoder.config.to_dict() | {"architectures": ["CLIPTextModel"], "dtype": "float32"}  # what a pipeline loads it as
     config.pop("torch_dtype", None)
     config.pop("_name_or_path", None)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

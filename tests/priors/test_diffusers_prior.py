@@ -47,14 +47,6 @@ def test_twenty_ddim_steps_equal_the_pipeline_of_the_starter():
     assert_pipeline_agrees(STARTER, "a red mug")
 
 
-@pytest.mark.disable_socket
-def test_the_starter_says_what_it_cannot_read():
-    prior = resolve_prior("starter")
-    assert prior.unknown_words("a red zebra, front view") == ["zebra"]
-    assert prior.dropped_words("a red mug") == []
-    assert prior.dropped_words(" ".join(["red"] * 200))
-
-
 def test_sizes_come_from_the_configuration(prior):
     assert prior.latent_shape == (6, 8, 8)
     assert prior.image_size_px == 16
@@ -75,12 +67,12 @@ def test_the_encoder_gradient_matches_finite_differences(folder):
     rgb = torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(1)
     direction, pull = (torch.randn(1, *shape, dtype=torch.float64, generator=generator) for shape in ((3, 16, 16), (6, 8, 8)))
-    value = lambda x: (prior.encode(x).double() * pull).sum()  # noqa: E731
+    value = lambda x: (prior.encode(x) * pull).sum()  # noqa: E731
     leaf = rgb.clone().requires_grad_()
     (slope,) = torch.autograd.grad(value(leaf), leaf)
-    h = 1e-3  # not smaller: the latents are returned in float32
+    h = 1e-5
     numeric = (value(rgb + h * direction) - value(rgb - h * direction)) / (2 * h)
-    torch.testing.assert_close((slope * direction).sum(), numeric, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close((slope * direction).sum(), numeric, rtol=1e-7, atol=1e-7)
 
 
 def test_only_pictures_of_another_size_are_resized(prior):
