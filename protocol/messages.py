@@ -70,7 +70,8 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
 
     Inputs of mode "sketch": vertices [V,3] float32 in the domain, faces [F,3] int32, and where they exist colours [V,3] float32
     (linear, NaN unknown) and keep [V] float32 (1 = must not move). Of mode "texture": vertices, corner_vertex [L] int32,
-    polygon_start [P] int32, and where it exists uv [L,2] float32. Mode "prompt" takes none.
+    polygon_start [P] int32, and where it exists uv [L,2] float32. Of mode "image", where it starts from one: picture [H,W,3] uint8
+    (sRGB, row 0 at the top). The modes "prompt" and "illusion" take none.
     Sending the same again answers with the present state; another content under the same id is a fault.
     Answer: Need while arrays are missing, else JobState.
     """
@@ -262,6 +263,8 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True):
 
     Mode "sketch" and "prompt": vertices [V,3] float32 in the domain, faces [F,3] int32 (closed seams), loop_uv [F*3,2] float32 (origin
     bottom-left), base_colour.png (sRGB), normal.png. Mode "texture": base_colour.png, and loop_uv [L,2] only if a map was made.
+    Modes "image" and "illusion": as "sketch", of the upright plane that shows the picture, or all pictures of the illusion, without
+    normal.png; and picture.png, or base.png, rotator.png and overlay_0.png to overlay_3.png.
     All: asset.glb (texture: asset.obj), sheet.png, report.json.
     """
 

@@ -22,11 +22,7 @@ def read_picture(path: Path | str) -> np.ndarray:
         raise UserError(f"There is no picture '{path}'.", "Check its name.")
     try:
         with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if min(width, height) < SMALLEST_PX or width * height > MOST_PIXELS:
-                raise UserError(
-                    f"The picture '{path}' has {width} x {height} px.", f"Give at least {SMALLEST_PX} px a side, and 64 million in all."
-                )
+            check_size(*image.size, f"The picture '{path}'")
             upright = ImageOps.exif_transpose(image)
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 clear = upright.convert("RGBA")
@@ -36,6 +32,12 @@ def read_picture(path: Path | str) -> np.ndarray:
         raise ResourceError(f"The picture '{path}' cannot be read: {error.strerror}.", "Check its permissions.") from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         raise UserError(f"The file '{path}' is no picture that can be read.", "Give a PNG or JPEG file.") from None
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """UserError for less than 8 pixels a side or more than 64 million in all."""
+    if min(width, height) < SMALLEST_PX or width * height > MOST_PIXELS:
+        raise UserError(f"{name} has {width} x {height} px.", f"Give at least {SMALLEST_PX} px a side, and 64 million in all.")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

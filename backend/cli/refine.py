@@ -12,10 +12,16 @@ from protocol.errors import UserError
 
 
 def refine_command(
-    sketch: Annotated[Path | None, typer.Argument(help="Mesh file: GLB, glTF, OBJ, PLY or STL. Not needed for --mode prompt.")] = None,
+    sketch: Annotated[
+        Path | None, typer.Argument(help="Mesh: GLB, glTF, OBJ, PLY or STL; --mode image: PNG, JPEG or none.")
+    ] = None,
     prompt: Annotated[str, typer.Option(help="What it is, in a few words.")] = "",
+    prompts: Annotated[list[str] | None, typer.Option(help="Of an illusion, four times: one for each quarter turn.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the asset, the contact sheet and the report.")] = Path("out/asset"),
-    mode: Annotated[str, typer.Option(help="sketch, prompt (no mesh) or texture (shape and UVs untouched).")] = "sketch",
+    mode: Annotated[
+        str, typer.Option(help="sketch, prompt (no mesh), texture (shape and UVs untouched), image (flat) or illusion (rotation overlays).")
+    ] = "sketch",
+    canvas: Annotated[str, typer.Option(help="What a picture consists of: latent, pixels or fourier; empty: as the mode likes it.")] = "",
     preset: Annotated[str, typer.Option(help="quick, colour, default or loose.")] = "default",
     method: Annotated[str, typer.Option(help="Distillation gradient; empty keeps the preset's.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the method, NAME=VALUE; repeatable.")] = None,
@@ -38,7 +44,7 @@ def refine_command(
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a progress bar.")] = False,
 ) -> None:
-    """Turn a sketch (or a prompt alone) into a textured asset."""
+    """Turn a sketch (or a prompt alone) into a textured asset, or words into pictures."""
     from protocol.job import job_from
 
     if job_file is not None:
@@ -47,6 +53,8 @@ def refine_command(
         journal = ()
         settings: dict[str, Any] = {
             "prompt": prompt,
+            "prompts": tuple(prompts or ()),
+            "canvas": {"kind": canvas} if canvas else None,
             "mode": mode,
             "sketch": str(sketch or ""),
             "keep": keep,
@@ -68,7 +76,7 @@ def refine_command(
             "budget": {"faces": faces, "texture_px": texture},
         }
         job = job_from(settings)
-    if not resume and not job.prompt.strip():
+    if not resume and job.mode != "illusion" and not job.prompt.strip():
         raise UserError("The prompt is empty.", 'Say in a few words what it is: --prompt "a red flower".')
     make_folder(out)
 

@@ -1,16 +1,30 @@
-"""What a job of pictures may ask for, and what its mode fills in."""
-
-from collections.abc import Sequence
+"""What a job of pictures says beside its stages, and what its mode fills in. No torch: a server asks before it starts a worker."""
 
 import msgspec
 
-from backend.distill.methods import METHODS
-from backend.distill.methods import method as method_named
-from backend.distill.read_parameters import parse_parameters
-from backend.errors import UserError
 from backend.refine.image_presets import EDIT
-from backend.refine.texts import PICTURE_MODES, SEPARATOR, TURNS
-from protocol.job import Canvas, RefineJob, Stage
+from protocol.errors import UserError
+from protocol.job import Canvas, RefineJob
+
+PICTURE_MODES = ("image", "illusion")
+SEPARATOR, TURNS = "|", 4
+"""Between the prompts of an illusion, where they are one text; and how many there are."""
+
+
+def prompts_of(job: RefineJob, prompt: str) -> list[str]:
+    """The prompts that `prompt`, the job's or a later one, stands for: itself, or the four of an illusion.
+
+    Errors: UserError where an illusion's are not four.
+    """
+    if job.mode != "illusion":
+        return [prompt]
+    parts = [part.strip() for part in prompt.split(SEPARATOR)]
+    if len(parts) != TURNS or not all(parts):
+        raise UserError(
+            f"An illusion has {TURNS} prompts, one for each quarter turn, but '{prompt}' has {sum(map(bool, parts))}.",
+            f"Write them one after another with '{SEPARATOR}' between them.",
+        )
+    return parts
 
 
 def fill_in(job: RefineJob) -> RefineJob:
@@ -43,25 +57,3 @@ def fill_in(job: RefineJob) -> RefineJob:
     if any(SEPARATOR in text for text in job.prompts):
         raise UserError(f"The prompts of an illusion cannot hold the sign '{SEPARATOR}'.", "Leave it out.")
     return msgspec.structs.replace(job, canvas=canvas, prompt=f" {SEPARATOR} ".join(text.strip() for text in job.prompts))
-
-
-def check_stages(job: RefineJob, stages: Sequence[Stage]) -> None:
-    """Errors: UserError where a stage asks of pictures what only an object has."""
-    if job.mode not in PICTURE_MODES:
-        return
-    for stage in stages:
-        method = method_named(stage.method)
-        if stage.optimise != "colour":
-            raise UserError(f"Stage '{stage.name}' moves a shape, and a picture has none.", "Let it optimise colour.")
-        if getattr(parse_parameters(stage.method, stage.parameters), "perp_neg", False):
-            raise UserError("Perp-Neg needs views of an object, which a picture has not.", "Leave 'perp_neg' out.")
-        if method.uses_reference and not job.sketch:
-            others = ", ".join(name for name, other in METHODS.items() if not other.uses_reference)
-            kind = "an illusion starts from nothing" if job.mode == "illusion" else "none was given"
-            hint = "" if job.mode == "illusion" else "Name a picture, or use"
-            raise UserError(f"{method.title} edits a given picture, and {kind}.", f"{hint or 'Use'} one of {others}.")
-        if stage.image_loss > 0.0 and job.canvas is not None and job.canvas.kind == "latent":
-            raise UserError(
-                f"Stage '{stage.name}' asks for a loss on pictures, and the canvas of latents has no gradient from there.",
-                "Use the canvas pixels or fourier, or leave image_loss out.",
-            )

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from backend.refine.image_jobs import TURNS
 from backend.refine.seeds import generator
-from backend.refine.texts import TURNS
 
 
 def overlay(base: Tensor, rotator: Tensor, turn: int, gain: float) -> Tensor:

@@ -15,11 +15,12 @@ from backend.priors.counting import CountingPrior
 from backend.refine.canvas import FourierCanvas, LatentCanvas, PictureCanvas, PixelCanvas, square
 from backend.refine.events import Preview
 from backend.refine.export import Exported, go_on_unless
+from backend.refine.image_jobs import TURNS
 from backend.refine.overlays import draw_turns, overlay
 from backend.refine.picture_descent import PictureDescent
 from backend.refine.picture_look import PictureLook
 from backend.refine.plane import grid, quad
-from backend.refine.texts import TURNS, Texts
+from backend.refine.texts import Texts
 from protocol.job import Canvas, RefineJob, Stage, Steer
 
 COLLAPSED = 1e-3

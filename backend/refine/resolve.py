@@ -11,7 +11,8 @@ from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule
 from backend.errors import UserError
 from backend.priors.card import PriorCard
-from backend.refine.image_jobs import check_stages, fill_in
+from backend.refine.image_checks import check_stages
+from backend.refine.image_jobs import fill_in
 from backend.refine.presets import SCHEDULE_KINDS, stages_of
 from protocol.job import RefineJob, Stage
 

@@ -21,6 +21,7 @@ from backend.refine.distillation import check_critics
 from backend.refine.estimate import estimate
 from backend.refine.events import Checkpointed, Listener, Note, Steered
 from backend.refine.export import Exported, write_sheet
+from backend.refine.image_jobs import PICTURE_MODES, prompts_of
 from backend.refine.inputs import Inputs
 from backend.refine.object_workpiece import ObjectWorkpiece
 from backend.refine.picture_workpiece import PictureWorkpiece
@@ -29,7 +30,7 @@ from backend.refine.resolve import resolve
 from backend.refine.result import Result
 from backend.refine.runlog import RunLog
 from backend.refine.steering import came_too_late
-from backend.refine.texts import PICTURE_MODES, prompts_of, roles_of, texts_of
+from backend.refine.texts import roles_of, texts_of
 from backend.refine.workpiece import Stepper, Workpiece
 from backend.render.rasterizer import choose_rasterizer
 from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
@@ -147,6 +148,8 @@ class _Run:
 
     def _workpiece(self) -> Workpiece:
         if self.rasterizer is None:
+            if self.job.sketch and self.inputs.picture is None:
+                raise UserError(f"The picture '{self.job.sketch}' was not handed over.", "Hand it over with the job, or name none.")
             return PictureWorkpiece(self.job, self.inputs.picture, self.prior)
         subject = prepare(self.job, self.inputs, self.device)
         return ObjectWorkpiece(subject, self.rasterizer, self.prior, self.job, self.inputs.original)

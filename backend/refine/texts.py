@@ -7,17 +7,13 @@ from backend.distill.contract import Role
 from backend.distill.debias import debiased_prompts
 from backend.distill.prompts import PromptBank
 from backend.distill.read_parameters import parse_parameters
-from backend.errors import UserError
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
+from backend.refine.image_jobs import PICTURE_MODES, prompts_of
 from protocol.job import RefineJob, Stage
 
 Texts = tuple[PromptBank, ...]
 """One bank for each prompt of a run."""
-
-PICTURE_MODES = ("image", "illusion")
-SEPARATOR, TURNS = "|", 4
-"""Between the prompts of an illusion, where they are one text; and how many there are."""
 
 
 def roles_of(stages: Sequence[Stage], card: PriorCard) -> dict[Role, None]:
@@ -26,22 +22,6 @@ def roles_of(stages: Sequence[Stage], card: PriorCard) -> dict[Role, None]:
     for stage in stages:
         roles |= dict.fromkeys(methods.method(stage.method).roles(parse_parameters(stage.method, stage.parameters, card)))
     return roles
-
-
-def prompts_of(job: RefineJob, prompt: str) -> list[str]:
-    """The prompts that `prompt`, the job's or a later one, stands for: itself, or the four of an illusion.
-
-    Errors: UserError where an illusion's are not four.
-    """
-    if job.mode != "illusion":
-        return [prompt]
-    parts = [part.strip() for part in prompt.split(SEPARATOR)]
-    if len(parts) != TURNS or not all(parts):
-        raise UserError(
-            f"An illusion has {TURNS} prompts, one for each quarter turn, but '{prompt}' has {sum(map(bool, parts))}.",
-            f"Write them one after another with '{SEPARATOR}' between them.",
-        )
-    return parts
 
 
 def texts_of(job: RefineJob, prompt: str, stages: Sequence[Stage], prior: Prior) -> Texts:

@@ -21,8 +21,9 @@ MODES: tuple[Choice, ...] = (
     Choice(name="sketch", title="Sketch to asset", description="Turns the drawn shape into a textured asset, close to the drawing."),
     Choice(name="prompt", title="Prompt to asset", description="Grows an asset from the words alone, without a drawing."),
     Choice(name="texture", title="Texture only", description="Paints a finished mesh; its shape is not touched."),
+    Choice(name="image", title="Picture", description="Makes a flat picture from the words, or a painting into a picture of them."),
+    Choice(name="illusion", title="Illusion", description="Two pictures that show another thing at each quarter turn of the upper one."),
 )
-SERVED_MODES: tuple[Mode, ...] = ("sketch", "prompt", "texture")
 
 PRESETS: tuple[Choice, ...] = (
     Choice(name="default", title="Balanced", description="Colours, then shape and colours together, then details."),

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from backend.distill.read_parameters import parse_parameters
-from backend.serve.capabilities import SERVED_MODES, OfferedPrior, check_preset
+from backend.refine.image_jobs import fill_in
+from backend.serve.capabilities import OfferedPrior, check_preset
 from backend.serve.faults import Refused
 from protocol.errors import UserError
 from protocol.framing import array_bytes
@@ -18,23 +19,25 @@ from protocol.job import RefineJob, Steer, job_from
 from protocol.messages import ArraySpec, Limits, Submit
 from protocol.strict import nearest
 
-Layout = dict[str, tuple[str, int, bool]]
-"""Array name -> (element type, columns with 0 for a plain list, needed)."""
+Layout = dict[str, tuple[str, tuple[int, ...], bool]]
+"""Array name -> (element type, shape of one entry with 0 for any length, needed)."""
 
 INPUTS: dict[str, Layout] = {
     "sketch": {
-        "vertices": ("float32", 3, True),
-        "faces": ("int32", 3, True),
-        "colours": ("float32", 3, False),
-        "keep": ("float32", 0, False),
+        "vertices": ("float32", (3,), True),
+        "faces": ("int32", (3,), True),
+        "colours": ("float32", (3,), False),
+        "keep": ("float32", (), False),
     },
     "texture": {
-        "vertices": ("float32", 3, True),
-        "corner_vertex": ("int32", 0, True),
-        "polygon_start": ("int32", 0, True),
-        "uv": ("float32", 2, False),
+        "vertices": ("float32", (3,), True),
+        "corner_vertex": ("int32", (), True),
+        "polygon_start": ("int32", (), True),
+        "uv": ("float32", (2,), False),
     },
     "prompt": {},
+    "image": {"picture": ("uint8", (0, 3), False)},
+    "illusion": {},
 }
 _SAME_LENGTH = {"colours": "vertices", "keep": "vertices", "uv": "corner_vertex"}
 _BLOCK = 2**22
@@ -50,10 +53,12 @@ def read_job(submit: Submit, offered: Mapping[str, OfferedPrior], limits: Limits
     if not isinstance(data, dict):
         raise UserError(f"The job should be a map of settings, but it is a {type(data).__name__}.", "Send its settings by name.")
     job = job_from(data)
-    check_prompt(job.prompt, limits)
+    if job.mode == "image":  # what the picture is called is the client's own affair, but not whether there is one
+        job = msgspec.structs.replace(job, sketch="picture" if submit.inputs else "")
+    job = fill_in(job)
+    for text in job.prompts or (job.prompt,):
+        check_prompt(text, limits)
     _check_other_texts(job, limits)
-    if job.mode not in SERVED_MODES:
-        raise UserError(f"Mode '{job.mode}' has no run yet.", f"Use {', '.join(SERVED_MODES)}.")
     if job.prior not in offered:
         raise UserError(f"This server has no prior '{job.prior}'.", nearest(job.prior, list(offered)))
     card = offered[job.prior].card
@@ -114,10 +119,10 @@ def check_inputs(mode: str, inputs: tuple[ArraySpec, ...], limits: Limits) -> No
         if spec.name in given:
             raise UserError(f"The array '{spec.name}' is described twice.", "Describe each array once.")
         given[spec.name] = spec
-        dtype, columns, _ = layout[spec.name]
-        shaped = len(spec.shape) == (2 if columns else 1) and spec.shape[1:] == ((columns,) if columns else ())
+        dtype, entry, _ = layout[spec.name]
+        shaped = len(spec.shape) == 1 + len(entry) and all(there in (given, 0) for given, there in zip(spec.shape[1:], entry, strict=True))
         if spec.dtype != dtype or not shaped:
-            wanted = f"[n,{columns}]" if columns else "[n]"
+            wanted = f"[{','.join(['n', *(str(length or 'm') for length in entry)])}]"
             raise UserError(f"The array '{spec.name}' should be {wanted} {dtype}, but is {list(spec.shape)} {spec.dtype}.", "Send it so.")
         if len(spec.digest) != 64 or set(spec.digest) - set("0123456789abcdef"):
             raise UserError(f"The array '{spec.name}' has no digest.", "Give the SHA-256 of its bytes in hexadecimal digits.")
@@ -125,7 +130,7 @@ def check_inputs(mode: str, inputs: tuple[ArraySpec, ...], limits: Limits) -> No
         if needed and name not in given:
             raise UserError(f"Mode '{mode}' needs the array '{name}'.", "Send it with the job.")
     for spec in inputs:
-        if not spec.shape[0]:
+        if not all(spec.shape):
             raise UserError(f"The array '{spec.name}' is empty.", "Draw or select something with faces, or leave it out.")
     for name, like in _SAME_LENGTH.items():
         if name in given and given[name].shape[0] != given[like].shape[0]:
@@ -134,7 +139,7 @@ def check_inputs(mode: str, inputs: tuple[ArraySpec, ...], limits: Limits) -> No
     total = sum(array_bytes(spec) for spec in inputs)
     if total > limits.upload_bytes:
         raise Refused("too_large", f"The arrays have {total:,} bytes, more than {limits.upload_bytes:,}.", "Send a simpler mesh.")
-    if mode != "prompt":
+    if "vertices" in layout:
         _check_size(mode, given, limits)
 
 

@@ -39,7 +39,7 @@ def test_answers_within_a_second_and_without_torch(tmp_path):
 
 def test_welcome_says_all_that_a_panel_needs(shared, connect):
     welcome = connect(shared).welcome
-    assert [mode.name for mode in welcome.modes] == ["sketch", "prompt", "texture"]
+    assert [mode.name for mode in welcome.modes] == ["sketch", "prompt", "texture", "image", "illusion"]
     assert {method.name for method in welcome.methods} == set(PARAMETERS)
     guidance = welcome.methods[0].parameters[0]
     assert (guidance.name, guidance.type, guidance.minimum, guidance.maximum) == ("guidance", "float", 0.0, 1000.0)

@@ -43,7 +43,7 @@ def test_the_same_twice_and_another_under_the_same_id(shared, connect):
         ({"stages": [{"name": "a", "step": 3}]}, "input", "Did you mean 'steps'?"),
         ({"front_deg": float("nan")}, "input", "finite"),
         ({"placement": [1.0, 2.0]}, "input", "16 numbers"),
-        ({"mode": "image"}, "input", "no run yet"),
+        ({"mode": "illusion"}, "input", "needs 4 prompts"),
         ({"device": "cuda:7"}, "input", "cuda:7"),
         ({"budget": {"texture_px": 16384}}, "input", "texture_px"),
         ({"keep": "x"}, "input", "cannot keep"),
