@@ -223,7 +223,7 @@ def views_of(
 def _colours(mesh: TriangleMesh) -> Shade | None:
     """The mesh's own colours as a shade function: its texture, else its vertex colours, else None."""
     if mesh.texture is not None and mesh.uv is not None:
-        return TextureField(torch.from_numpy(np.ascontiguousarray(mesh.texture[..., :3])), torch.from_numpy(mesh.uv).float()).shade()
+        return TextureField(torch.from_numpy(mesh.texture[..., :3].copy()), torch.from_numpy(mesh.uv).float()).shade()
     if mesh.colours is None:
         return None
     values = torch.from_numpy(np.nan_to_num(mesh.colours, nan=CLAY)).float()

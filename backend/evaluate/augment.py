@@ -12,7 +12,7 @@ from torch import Tensor
 def augmented(rgb: Tensor, generator: torch.Generator) -> Tensor:
     """[B,3,S,S] display values -> the same, each picture changed in a way of its own; some stay as they are.
 
-    No view word tells left from right, so mirroring changes no label. Hue is never touched: it is one.
+    Never mirrored: the side of a mug's handle tells its front from its back. Hue is never touched: it is a label.
     """
     count = len(rgb)
 
@@ -40,12 +40,11 @@ def augmented(rgb: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _framed(rgb: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirrored, shifted by up to a tenth of the half side and scaled by up to 15 %; what comes in from outside repeats the border."""
+    """Shifted by up to a tenth of the half side and scaled by up to 15 %; what comes in from outside repeats the border."""
     count = len(rgb)
     scale = 1 + 0.3 * (torch.rand(count, generator=generator) - 0.5)
-    mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     matrix = torch.zeros(count, 2, 3)
-    matrix[:, 0, 0], matrix[:, 1, 1] = scale * mirror, scale
+    matrix[:, 0, 0], matrix[:, 1, 1] = scale, scale
     matrix[:, :, 2] = 0.2 * (torch.rand(count, 2, generator=generator) - 0.5)
     grid = F.affine_grid(matrix, list(rgb.shape), align_corners=False)
     return F.grid_sample(rgb, grid, padding_mode="border", align_corners=False)

@@ -1,7 +1,7 @@
 """Labelled pictures for the judge: zoo renders from seeds that no prior is trained on, every noun in every colour.
 
 A prior's pool starts at seeds 0 and 1 000 000; these start far above, and, unlike a pool, hold the noun-colour pairs of
-`catalogue.HELD_OUT` too, because the judge has to recognise what a prior composes.
+`catalogue.HELD_OUT_PAIRS` too, because the judge has to recognise what a prior composes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from backend.priors.contract import Prior
-from backend.views import VIEW_WORDS, view_words
+from backend.views import OVERHEAD, SIDE, VIEW_WORDS, view_words
 from backend.zoo.captions import PATTERN_WORDS
 from backend.zoo.catalogue import NOUNS, make_object
 from backend.zoo.palette import COLOURS
@@ -28,6 +28,8 @@ LABELS: dict[str, tuple[str, ...]] = {"noun": NOUNS, "colour": COLOURS, "pattern
 PATTERN_SHARES = (0.36, 0.16, 0.16, 0.16, 0.16)  # more than a pool has of the rare ones
 MIX = PictureMix(flat=0.2, clay=0.1, corrupted=0.0)
 UNKNOWN = -1  # the label of what a picture does not show: clay has neither colour nor pattern
+ROUND = ("mushroom", "apple", "pear", "tree", "lamp")
+"""Nouns that look the same from everywhere around: of their level views only the share of each word is known."""
 CHUNK = 256
 SOFT_SHARE = 0.25  # of the training pictures went through a prior's autoencoder
 
@@ -66,6 +68,15 @@ def labelled_pictures(first: int, count: int, size_px: int = 64, *, mix: Picture
     return Labelled(pixels, np.array([row for _, _, row in drawn]), np.array([shot.azimuth_deg for _, shot, _ in drawn]))
 
 
+def view_targets(labels: torch.Tensor) -> torch.Tensor:
+    """What the view head is to say, [N, 4] probabilities for labels [N, 4]: the word itself, or how often each is right for `ROUND`."""
+    targets = torch.nn.functional.one_hot(labels[:, 3], len(VIEW_WORDS)).float()
+    level = [0.0 if word == OVERHEAD else 0.5 if word == SIDE else 0.25 for word in VIEW_WORDS]
+    undecided = torch.isin(labels[:, 0], torch.tensor([NOUNS.index(noun) for noun in ROUND]))
+    undecided &= labels[:, 3] != VIEW_WORDS.index(OVERHEAD)
+    return torch.where(undecided[:, None], torch.tensor(level), targets)
+
+
 @torch.no_grad()
 def softened(pixels: np.ndarray, prior: Prior) -> np.ndarray:
     """Pictures [N,S,S,3] uint8 as they come back from a prior's autoencoder."""
@@ -74,20 +85,20 @@ def softened(pixels: np.ndarray, prior: Prior) -> np.ndarray:
     return (back.clamp(0, 1).permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
 
 
-def training_pictures(
+def kept_pictures(
     folder: Path,
+    first: int,
     count: int,
     size_px: int,
-    prior: Prior,
+    prior: Prior | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Labelled:
-    """The judge's training set, made into `folder` once and then read from there, memory-mapped.
+    """`labelled_pictures`, made into `folder` once and then read from there, memory-mapped; rendering goes on where it stopped.
 
-    The first `SOFT_SHARE` of each chunk passed through the prior's autoencoder, as a prior's samples do. Rendering goes on where it
-    stopped.
+    With a prior, the first `SOFT_SHARE` of each chunk pass through its autoencoder, as its samples do.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path, notes = folder / f"pictures_{count}_{size_px}.npy", folder / f"labels_{count}_{size_px}.npy"
+    path, notes = (folder / f"{what}_{first}_{count}_{size_px}.npy" for what in ("pictures", "labels"))
     if not notes.exists():
         np.lib.format.open_memmap(path, "w+", np.uint8, (count, size_px, size_px, 3)).flush()
         np.save(notes, np.full((count, 5), np.nan))
@@ -95,9 +106,10 @@ def training_pictures(
     for start in range(0, count, CHUNK):
         stop = min(start + CHUNK, count)
         if np.isnan(rows[stop - 1, 0]):
-            made = labelled_pictures(TRAINING_SEED + start, stop - start, size_px)
-            soft = round((stop - start) * SOFT_SHARE)
-            made.pixels[:soft] = softened(made.pixels[:soft], prior)
+            made = labelled_pictures(first + start, stop - start, size_px)
+            soft = round((stop - start) * SOFT_SHARE) if prior is not None else 0
+            if prior is not None and soft:
+                made.pixels[:soft] = softened(made.pixels[:soft], prior)
             pixels[start:stop] = made.pixels
             rows[start:stop, :4], rows[start:stop, 4] = made.labels, made.azimuth_deg
         report(stop, count)

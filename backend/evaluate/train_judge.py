@@ -1,14 +1,17 @@
 """Trains the judge that ships: pictures from their seeds, the network, its temperatures, and what it was measured to do.
 
-    python -m backend.evaluate.train_judge --minutes 15
+    python -m backend.evaluate.train_judge --minutes 35
 
-Time-boxed: the learning rate falls to nothing at the end of the box, whatever the machine.
+Boxed by processor time, so that other work on the machine makes it longer and not worse: the learning rate falls to nothing at the
+end of the box. Ctrl-C brings the end forward.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,29 +26,55 @@ from backend.evaluate.augment import augmented
 from backend.evaluate.judge import HEADS, WEIGHTS, Judge, load_judge, save_judge
 from backend.evaluate.metrics import calibration_error
 from backend.evaluate.network import EMBEDDING, WIDTHS, JudgeNetwork
-from backend.evaluate.pictures import HELD_OUT_SEED, LABELS, TRAINING_SEED, UNKNOWN, Labelled, labelled_pictures, training_pictures
+from backend.evaluate.pictures import HELD_OUT_SEED, LABELS, TRAINING_SEED, UNKNOWN, Labelled, kept_pictures, view_targets
 from backend.views import OVERHEAD
 
 SIZE_PX = 64
 SMOOTHING = 0.05
 RATE, WEIGHT_DECAY, WARM_STEPS = 3e-3, 0.02, 200
+LAST_STEPS = 300
 FRONTED = 0.8  # view accuracy from the side above which a noun's front is said to be visible
 
 
-def train(made: Labelled, minutes: float, batch: int, seed: int, report: Any) -> tuple[JudgeNetwork, int]:
-    """The network after `minutes`, and how many pictures it was shown."""
+class Box:
+    """How far a training is in its box of processor minutes, 0..1. Ctrl-C shortens the box: what is left then takes `LAST_STEPS`."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes, self.began = minutes, time.process_time()
+        self.left: int | None = None
+        self.at_stop = 0.0
+
+    def stop(self, *_: object) -> None:
+        if self.left is None:
+            self.at_stop, self.left = self.share(), LAST_STEPS
+
+    def share(self) -> float:
+        if self.left is None:
+            return min((time.process_time() - self.began) / (60 * self.minutes), 1.0)
+        return 1.0 - (1.0 - self.at_stop) * self.left / LAST_STEPS
+
+    def advance(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+
+
+def train(
+    made: Labelled, box: Box, batch: int, seed: int, report: Any, start: JudgeNetwork | None = None, rate: float = RATE
+) -> tuple[JudgeNetwork, int]:
+    """The network at the end of the box, going on from `start` with a fresh optimiser, and how many pictures it was shown."""
     torch.manual_seed(seed)
     source = torch.Generator().manual_seed(seed)
-    network = JudgeNetwork({head: len(LABELS[head]) for head in HEADS}).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, (0.9, 0.99), weight_decay=WEIGHT_DECAY)
+    network = start or JudgeNetwork({head: len(LABELS[head]) for head in HEADS})
+    network = network.requires_grad_(True).to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(network.parameters(), rate, (0.9, 0.99), weight_decay=WEIGHT_DECAY)
     labels = torch.from_numpy(made.labels)
-    began, step, loss_so_far = time.monotonic(), 0, float("nan")
+    step, loss_so_far = 0, float("nan")
     for rows in _batches(len(labels), batch, source):
-        share = (time.monotonic() - began) / (60 * minutes)
+        share = box.share()
         if share >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / WARM_STEPS) * 0.5 * (1 + np.cos(np.pi * share))
+            group["lr"] = rate * min(1.0, (step + 1) / WARM_STEPS) * 0.5 * (1 + math.cos(math.pi * share))
         rgb = augmented(as_rgb(made.pixels[rows.numpy()]), source)
         with torch.autocast("cpu", torch.bfloat16):
             _, logits = network(rgb.contiguous(memory_format=torch.channels_last))
@@ -55,6 +84,7 @@ def train(made: Labelled, minutes: float, batch: int, seed: int, report: Any) ->
         torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
         optimiser.step()
         step += 1
+        box.advance()
         loss_so_far = loss.item() if step == 1 else 0.98 * loss_so_far + 0.02 * loss.item()
         report(share, f"{step * batch} pictures, loss {loss_so_far:.3f}")
     return network.eval(), step * batch
@@ -64,8 +94,9 @@ def sum_of_losses(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
     """Smoothed cross-entropies of all heads, each over the pictures that show its label."""
     total = torch.zeros(())
     for column, head in enumerate(HEADS):
+        targets = view_targets(labels) if head == "view" else labels[:, column]
         if bool((labels[:, column] != UNKNOWN).any()):
-            total = total + F.cross_entropy(logits[head], labels[:, column], ignore_index=UNKNOWN, label_smoothing=SMOOTHING)
+            total = total + F.cross_entropy(logits[head], targets, ignore_index=UNKNOWN, label_smoothing=SMOOTHING)
     return total
 
 
@@ -119,12 +150,11 @@ def _batches(count: int, batch: int, source: torch.Generator) -> Iterator[Tensor
         yield from order[: count - count % batch].split(batch)
 
 
-def finish(network: JudgeNetwork, facts: dict[str, Any], held_out: int, file: Path) -> Judge:
+def finish(network: JudgeNetwork, facts: dict[str, Any], made: Labelled, file: Path) -> Judge:
     """Temperatures from the first half of the held-out pictures, figures from the second; written to `file` and read back."""
-    made = labelled_pictures(HELD_OUT_SEED, held_out, SIZE_PX)
     rgb, labels = as_rgb(made.pixels), torch.from_numpy(made.labels)
     changed = augmented(rgb, torch.Generator().manual_seed(1))
-    half = held_out // 2
+    half = len(rgb) // 2
     heat = temperatures(network, torch.cat([rgb[:half], changed[:half]]), labels[:half].repeat(2, 1))
     facts = {**facts, "temperature": heat, "fronted": []}
     facts["fronted"] = fronted_nouns(Judge(network, facts), rgb[:half], labels[:half])
@@ -138,14 +168,17 @@ def finish(network: JudgeNetwork, facts: dict[str, Any], held_out: int, file: Pa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the judge.")
-    parser.add_argument("--minutes", type=float, default=15.0, help="wall time of the training, without the rendering")
+    parser.add_argument("--minutes", type=float, default=35.0, help="processor time of the training, without the rendering")
     parser.add_argument("--pictures", type=int, default=49_152, help="pictures to render")
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--held-out", type=int, default=6_000, help="pictures to calibrate and to measure on, half of them each")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=RATE, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights of a judge to go on from, with a fresh optimiser")
     parser.add_argument("--work", type=Path, default=Path("build/judge"), help="folder of the rendered pictures")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     asked = parser.parse_args()
+    before = load_judge(file=asked.start) if asked.start else None
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from backend.priors.resolve import resolve_prior
@@ -165,8 +198,12 @@ def main() -> None:
                 said = int(50 * share)
                 bars.console.print(f"training {100 * share:.0f} % {line}", highlight=False)
 
-        made = training_pictures(asked.work, asked.pictures, SIZE_PX, resolve_prior("starter"), rendered)
-        network, shown = train(made, asked.minutes, asked.batch, asked.seed, trained)
+        held_out = kept_pictures(asked.work, HELD_OUT_SEED, asked.held_out, SIZE_PX, report=rendered)
+        made = kept_pictures(asked.work, TRAINING_SEED, asked.pictures, SIZE_PX, resolve_prior("starter"), rendered)
+        box = Box(asked.minutes)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, box.stop)
+        network, shown = train(made, box, asked.batch, asked.seed, trained, before.network if before else None, asked.rate)
     facts: dict[str, Any] = {
         "labels": {head: list(LABELS[head]) for head in HEADS},
         "size_px": SIZE_PX,
@@ -174,10 +211,11 @@ def main() -> None:
         "embedding": EMBEDDING,
         "training": {
             "first_seed": TRAINING_SEED, "pictures": asked.pictures, "shown": shown, "minutes": asked.minutes, "seed": asked.seed,
-            "batch": asked.batch, "first_held_out_seed": HELD_OUT_SEED,
+            "batch": asked.batch, "rate": asked.rate, "first_held_out_seed": HELD_OUT_SEED,
+            **({"before": before.facts["training"]} if before else {}),
         },
     }  # fmt: skip
-    judge = finish(network, facts, asked.held_out, asked.out)
+    judge = finish(network, facts, held_out, asked.out)
     print(json.dumps({name: judge.facts[name] for name in ("training", "temperature", "fronted", "clean", "changed")}, indent=1))
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from backend.evaluate.judge import HEADS, Judge, Verdict
+from backend.priors.exemplar_words import content_words
 from backend.views import VIEW_WORDS
-from backend.zoo.captions import MARK_WORDS, PATTERN_WORDS
+from backend.zoo.captions import MARK_WORDS, PATTERN_WORDS, VOCABULARY
 from backend.zoo.catalogue import NOUNS
 from backend.zoo.palette import COLOURS
 
@@ -107,3 +108,20 @@ def prompt_accuracy(judge: Judge, verdict: Verdict, wanted: Wanted | Mapping[str
     for value in right.values():
         together = together & value
     return {**{head: float(value.float().mean()) for head, value in right.items()}, "all": float(together.float().mean())}
+
+
+def unjudged(judge: Judge, prompt: str) -> str:
+    """One sentence about what of a prompt the judge cannot see, "" where it knows the noun and every other word.
+
+    Example: "The judge has no word for 'zebra'; it knows the nouns flower, mushroom, ..."
+    """
+    known = {word for head in HEADS for label in judge.labels(head) for word in label.split()} | set(VOCABULARY) | _ENDS
+    strange = [word for word in content_words(prompt) if word not in known]
+    noun = wanted_of(prompt).noun
+    if not strange and noun is not None:
+        return ""
+    what = (
+        f"The judge has no word for {', '.join(repr(word) for word in strange)}" if strange else "The prompt names no noun of the judge's"
+    )
+    lost = "" if noun is not None else ", so it cannot say whether the noun is right"
+    return f"{what}{lost}; its nouns are {', '.join(judge.nouns)}."
