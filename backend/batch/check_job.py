@@ -10,6 +10,10 @@ import msgspec
 from backend.distill.read_parameters import parse_parameters
 from backend.errors import UserError
 from backend.priors.card import PriorCard, read_card
+from backend.priors.exemplar_folder import EXEMPLAR, read_exemplars
+from backend.priors.exemplar_folder import card_of as exemplar_card
+from backend.priors.layout import check_folder
+from backend.refine.image_jobs import fill_in
 from backend.refine.presets import stages_of
 from protocol.job import RefineJob
 
@@ -19,7 +23,8 @@ NEEDS_MESH = ("sketch", "texture")
 
 def check_job(job: RefineJob) -> None:
     """Errors: UserError for no prompt, numbers that are none, an unknown prior, preset, method or parameter, a mode without its mesh."""
-    if not job.prompt.strip() and not any(prompt.strip() for prompt in job.prompts):
+    job = fill_in(job)
+    if not all(text.strip() for text in job.prompts or (job.prompt,)):
         raise UserError("The prompt is empty.", "Say in a few words what it is.")
     _check_finite(msgspec.to_builtins(job), "")
     if job.mode in NEEDS_MESH and not job.sketch:
@@ -43,14 +48,17 @@ def check_job(job: RefineJob) -> None:
 def card_of(prior: str) -> PriorCard:
     """What the prior recommends, as far as that is known before it is loaded; folders by their whole path.
 
-    Errors: UserError for a prior that is not there.
+    Errors: UserError for a prior that is not there; as `check_folder`, `read_card` and `read_exemplars`.
     """
     if prior == "starter":
         return read_card(STARTER_FOLDER)
-    folder = Path(prior.removeprefix("exemplar:"))
-    if folder.is_absolute() and folder.is_dir():
-        return PriorCard(name=folder.name) if prior.startswith("exemplar:") else read_card(folder)
-    if prior.count("/") == 1 and not prior.startswith((".", "/", "~", "exemplar:")):
+    folder = Path(prior.removeprefix(EXEMPLAR))
+    if folder.is_absolute() and prior.startswith(EXEMPLAR):
+        return exemplar_card(folder.name, read_exemplars(folder))
+    if folder.is_absolute():
+        check_folder(folder)
+        return read_card(folder)
+    if prior.count("/") == 1 and not prior.startswith((".", "/", "~", EXEMPLAR)):
         return PriorCard(name=prior)  # an id of the hub
     raise UserError(f"There is no prior '{prior}'.", "Use 'starter', a folder, a hub id such as owner/name, or exemplar:FOLDER.")
 

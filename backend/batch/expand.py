@@ -14,13 +14,13 @@ import msgspec
 from backend.batch.check_job import check_job
 from backend.batch.places import Place
 from backend.batch.read_jobs import ID, Entry
-from backend.errors import UserError
+from backend.errors import ResourceError, UserError
+from backend.priors.exemplar_folder import EXEMPLAR
 from protocol.job import RefineJob, job_from
 
 JOBS = 100_000
 """Of one file: a sweep that multiplies to more is a slip."""
 
-EXEMPLAR = "exemplar:"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUOTED = re.compile(r"'([\w.-]+)'")
 _KINDS = {field.encode_name: msgspec.inspect.type_info(field.type) for field in msgspec.structs.fields(RefineJob)}
@@ -133,7 +133,7 @@ def _job(settings: dict[str, Any], folder: Path, place: Place) -> RefineJob:
         if job.sketch:
             job = msgspec.structs.replace(job, sketch=str(_from(folder, job.sketch)))
         check_job(job)
-    except UserError as error:
+    except (UserError, ResourceError) as error:
         named = [name for quoted in _QUOTED.findall(error.sentence) for name in (quoted.partition(".")[0], quoted)]
         raise place.refuse(error.sentence, error.hint, next((name for name in reversed(named) if name in place.lines), "")) from None
     if job.sketch and not Path(job.sketch).is_file():

@@ -9,9 +9,9 @@ import msgspec
 
 from backend.batch.check_job import STARTER_FOLDER
 from backend.errors import UserError, first_line
+from backend.priors.exemplar_folder import EXEMPLAR
 from protocol.job import RefineJob
 
-EXEMPLAR = "exemplar:"
 WITHOUT_EFFECT = ("device", "preview_every", "checkpoint_every")
 """Settings that change how a run goes and not what comes out."""
 

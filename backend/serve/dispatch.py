@@ -9,18 +9,17 @@ import msgspec
 
 from backend.serve.blobs import Blobs
 from backend.serve.capabilities import OfferedPrior
-from backend.serve.clients import Clients
+from backend.serve.crew import Audience, Crew
 from backend.serve.orders import CHECKPOINT_FILE, RESULT_FOLDER, Ended, Held, Moved, Run, Said, Show, Shown, Stop, Turn, Turned
 from backend.serve.stored_job import StoredJob
 from backend.serve.table import JobTable
-from backend.serve.workers import Deadlines, Worker, Workers
+from backend.serve.workers import Deadlines, Worker
 from protocol.framing import Message
 from protocol.messages import Artefact, Fault, Remark, State
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""Attempts that may be lost one after the other without a newer checkpoint."""
 FULL = 0.999
 """Progress before the results can be pulled stays below 1."""
 
@@ -34,13 +33,20 @@ _WORDS: dict[State, str] = {
 
 
 class Dispatch:
-    """Gives waiting jobs to idle workers and follows their runs to the end, through lost workers."""
+    """Gives waiting jobs to idle workers and follows their runs to the end, through lost workers.
+
+    `attempts`: those that may be lost one after the other without a newer checkpoint. `results`: the folder in a job's own where its
+    results lie.
+    """
+
+    attempts = ATTEMPTS
+    results = RESULT_FOLDER
 
     def __init__(
         self,
         table: JobTable,
-        workers: Workers,
-        clients: Clients,
+        workers: Crew,
+        clients: Audience,
         blobs: Blobs,
         offered: Mapping[str, OfferedPrior],
         deadlines: Deadlines,
@@ -63,7 +69,7 @@ class Dispatch:
         if self.closing or not idle or not self._table.waiting:
             return
         for job in self._table.queue:
-            worker = next((each for each in idle if _fits(job.job.device, each.device)), None)
+            worker = next((each for each in idle if fits(job.job.device, each.device)), None)
             if worker is not None:
                 self._run(job, worker)
                 idle = [each for each in idle if each.state == "idle"]
@@ -207,7 +213,7 @@ class Dispatch:
             self._table.put_first(job, "The server was stopped; the job goes on when it starts." if self.closing else "Goes on.")
 
     def _done(self, job: StoredJob, ended: Ended) -> None:
-        folder = self._table.store.job_folder(job.id) / RESULT_FOLDER
+        folder = self._table.store.job_folder(job.id) / self.results
         missing = [artefact.name for artefact in ended.results if not _is_there(folder, artefact)]
         if missing or not ended.results:
             lacking = ", ".join(missing) or "there is none"
@@ -227,12 +233,12 @@ class Dispatch:
             return
         if job.wanted != "discard" and not self.closing:
             job.lost += 1
-        if job.lost >= ATTEMPTS:
+        if job.lost >= self.attempts:
             self._off_worker(job)
             job.lost, job.wanted = 0, ""
             fault = Fault(
                 code="worker_lost",
-                sentence=f"The worker on {worker.device} died {ATTEMPTS} times at this job without getting on.",
+                sentence=f"The worker on {worker.device} died {self.attempts} times at this job without getting on.",
                 hint="Resume it to try again; its log says more.",
                 retryable=True,
             )
@@ -265,7 +271,7 @@ class Dispatch:
         return next((worker for worker in self._workers if worker.job == job.id), None)
 
 
-def _fits(wanted: str, device: str) -> bool:
+def fits(wanted: str, device: str) -> bool:
     """Does the device do for a job that wants "auto", "cpu", "cuda" or "cuda:1"?"""
     return wanted in ("auto", device, device.partition(":")[0])
 

@@ -17,15 +17,16 @@ from backend.priors.resolve import resolve_prior
 from backend.refine.device import choose_device
 from backend.refine.inputs import Inputs
 from backend.refine.resolve import resolve
+from backend.refine.result import Result
 from backend.refine.run import refine
 from backend.serve.faults import fault_of
 from backend.serve.inputs import read_inputs
-from backend.serve.orders import CHECKPOINT_FILE, Ended, Moved, Said
+from backend.serve.orders import CHECKPOINT_FILE, Ended, Moved, Run, Said
 from backend.serve.results import read_manifest, write_manifest, write_results
 from backend.serve.run_words import RunWords, Tell
 from backend.serve.worker_link import Assignment
 from protocol.job import RefineJob
-from protocol.messages import Fault
+from protocol.messages import Artefact, Fault
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +81,32 @@ class Engine:
             log.warning("job %s failed", assignment.job, exc_info=True)
             return Ended(outcome="failed", step=words.step, steps=words.steps, fault=self._fault(error))
 
+    # Where a job comes from and where its results go: here the server's store.
+
+    def finished(self, folder: Path) -> Ended | None:
+        """How the job in `folder` ended, if it did in an attempt that nobody heard of."""
+        return read_manifest(folder)
+
+    def inputs(self, run: Run) -> Inputs:
+        """What the job is made from. Errors: UserError, ResourceError."""
+        return read_inputs(run)
+
+    def asked(self, run: Run) -> RefineJob:
+        """The job as the run and its report know it."""
+        # Inputs come in the domain, and so goes the result; how the client placed them there is its own affair.
+        return msgspec.structs.replace(run.job, device=str(self.device), placement=(), prior=_called(run.job.prior))
+
+    def leave(self, result: Result, folder: Path) -> tuple[Artefact, ...]:
+        """Put the results in their place."""
+        return write_results(result, folder)
+
+    def seal(self, ended: Ended, folder: Path) -> None:
+        """From now on the job is finished, whoever hears of it."""
+        write_manifest(ended, folder)
+
     def _run(self, assignment: Assignment, words: RunWords) -> Ended:
         run, folder = assignment.run, Path(assignment.run.folder)
-        finished = read_manifest(folder)
+        finished = self.finished(folder)
         if finished is not None:
             return finished
         for half_written in folder.glob(".*.part"):
@@ -90,9 +114,8 @@ class Engine:
         resume = run.resume and (folder / CHECKPOINT_FILE).is_file()
         if run.resume and not resume:
             words.tell(assignment, Said(text="There is no checkpoint, so the run starts from the beginning."))
-        inputs = Inputs() if resume else read_inputs(run)
-        # Inputs come in the domain, and so goes the result; how the client placed them there is its own affair.
-        job = msgspec.structs.replace(run.job, device=str(self.device), placement=(), prior=_called(run.job.prior))
+        inputs = Inputs() if resume else self.inputs(run)
+        job = self.asked(run)
         resolve(job, PriorCard())  # before weights are loaded
         words.tell(assignment, Moved(phase="load", step=0, steps=0, fraction=0.0))
         result = refine(
@@ -115,9 +138,9 @@ class Engine:
             step=result.steps_done,
             steps=steps,
             resolved=result.job,
-            results=write_results(result, folder),
+            results=self.leave(result, folder),
         )
-        write_manifest(ended, folder)
+        self.seal(ended, folder)
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
         return ended
 
@@ -129,7 +152,7 @@ class Engine:
 
     def _fault(self, error: Exception) -> Fault:
         trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             self.drop()
             out_of_memory = ResourceError(
                 "The device has not enough memory for this job.", "Ask for fewer views, a smaller texture or prior, or free some memory."
@@ -147,6 +170,10 @@ class Engine:
             retryable=True,
             trace=trace,
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _called(prior: str) -> str:

@@ -48,7 +48,7 @@ def write_results(result: Result, folder: Path) -> tuple[Artefact, ...]:
         os.replace(path, files[-1])
     files.append(write_report(result, into))
     described = [_array(write_bytes(into / name, array.tobytes()), array) for name, array in arrays.items()]
-    return (*described, *(_artefact(path) for path in files))
+    return (*described, *(artefact_of(path) for path in files))
 
 
 def write_manifest(ended: Ended, folder: Path) -> None:
@@ -64,10 +64,11 @@ def read_manifest(folder: Path) -> Ended | None:
 
 def _array(path: Path, array: np.ndarray) -> Artefact:
     spec = array_spec(path.name, array)
-    return _artefact(path, spec.dtype, spec.shape)
+    return artefact_of(path, spec.dtype, spec.shape)
 
 
-def _artefact(path: Path, dtype: Literal["", "float32", "int32", "uint8"] = "", shape: tuple[int, ...] = ()) -> Artefact:
+def artefact_of(path: Path, dtype: Literal["", "float32", "int32", "uint8"] = "", shape: tuple[int, ...] = ()) -> Artefact:
+    """The file in words, its digest read from the disk."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Artefact(name=path.name, bytes=path.stat().st_size, digest=digest, dtype=dtype, shape=shape)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from backend.batch.plan import folder_of, in_words, left_over, plan_of, read_plan, standings, write_plan
 from backend.errors import UserError
@@ -11,9 +12,11 @@ from backend.errors import UserError
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "cup.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
-    prior = tmp_path / "prior"
+    prior = tmp_path / "pictures"
     prior.mkdir()
-    (prior / "weights.bin").write_bytes(b"one")
+    for name in ("a red cup", "a blue cup"):
+        Image.new("RGB", (8, 8), name.split()[1]).save(prior / f"{name}.png")
+        (prior / f"{name}.txt").write_text(name)
     return tmp_path
 
 
@@ -35,9 +38,12 @@ def test_an_id_is_a_readable_name_and_a_digest(folder):
 
 
 def test_what_changes_the_result_changes_the_id(folder):
-    ids = {_id(folder, **changes) for changes in ({}, {"seed": 1}, {"prompt": "a mug"}, {"budget": {"faces": 500}}, {"prior": "prior"})}
-    (folder / "prior" / "weights.bin").write_bytes(b"two")
-    ids.add(_id(folder, prior="prior"))
+    ids = {
+        _id(folder, **changes)
+        for changes in ({}, {"seed": 1}, {"prompt": "a mug"}, {"budget": {"faces": 500}}, {"prior": "exemplar:pictures"})
+    }
+    (folder / "pictures" / "a red cup.txt").write_text("a dark red cup")
+    ids.add(_id(folder, prior="exemplar:pictures"))
     (folder / "cup.obj").write_text("v 0 0 0\nv 2 0 0\nv 0 1 0\nf 1 2 3\n")
     ids.add(_id(folder))
     assert len(ids) == 7

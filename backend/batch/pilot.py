@@ -1,0 +1,129 @@
+"""What a job will cost, from a few steps of every stage of one that is like it, export included."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from backend.assets.atomic import write_bytes
+from backend.batch.check_job import card_of
+from backend.batch.fingerprints import prior_digest
+from backend.batch.plan import CHECKPOINT_FILE, PlannedJob
+from protocol.job import RefineJob
+
+PILOTS_FILE = "pilots.json"
+STEPS = 3
+"""Of every stage."""
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pilot measured: seconds of one step of every stage and of everything else, megabytes at once, bytes left and held."""
+
+    step_s: tuple[float, ...]
+    fixed_s: float
+    memory_mib: float
+    result_bytes: int
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one job: seconds, megabytes of memory at once, bytes of its folder once it is done."""
+
+    seconds: float
+    memory_mib: float
+    result_bytes: int
+
+
+def kind_of(job: RefineJob, device: str) -> str:
+    """Jobs of one kind cost alike: one prior, mode, preset, method, size and device. The sketch is not looked at."""
+    told = (
+        *(prior_digest(job.prior), job.mode, job.preset, job.method, job.parameters, job.canvas, job.stages, job.budget, job.grid),
+        *(job.warm_start, bool(job.source_prompt or job.domain), bool(job.sketch), device),
+    )
+    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
+
+
+def read_pilots(out: Path) -> dict[str, Cost]:
+    """Those that were made before in this folder, by kind."""
+    try:
+        return msgspec.json.decode((out / PILOTS_FILE).read_bytes(), type=dict[str, Cost])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def make_pilots(jobs: Sequence[PlannedJob], device: str, out: Path, tell: Callable[[int, int], None]) -> dict[str, Cost]:
+    """A cost for every kind among the jobs; those of an earlier call are read from `out`. `tell`: pilots made, of how many.
+
+    Errors: as `refine`.
+    """
+    costs = read_pilots(out)
+    wanted: dict[str, RefineJob] = {}
+    for planned in jobs:
+        kind = kind_of(planned.job, device)
+        if kind not in costs:
+            wanted.setdefault(kind, planned.job)
+    from backend.priors.resolve import resolve_prior  # seconds of imports
+
+    loaded, prior = "", None
+    for index, (kind, job) in enumerate(sorted(wanted.items(), key=lambda item: item[1].prior)):
+        tell(index, len(wanted))
+        if prior is None or loaded != job.prior:
+            loaded, prior = job.prior, resolve_prior(job.prior, device)
+        costs[kind] = _pilot(job, device, prior)
+        write_bytes(out / PILOTS_FILE, msgspec.json.format(msgspec.json.encode(costs), indent=1) + b"\n")
+    tell(len(wanted), len(wanted))
+    return costs
+
+
+def estimates(jobs: Sequence[PlannedJob], device: str, costs: Mapping[str, Cost]) -> dict[str, Estimate]:
+    """By job id."""
+    from backend.refine.resolve import resolve
+
+    found = {}
+    for planned in jobs:
+        cost = costs[kind_of(planned.job, device)]
+        stages = resolve(planned.job, card_of(planned.job.prior)).stages
+        seconds = cost.fixed_s + sum(stage.steps * step_s for stage, step_s in zip(stages, cost.step_s, strict=True))
+        found[planned.id] = Estimate(seconds, cost.memory_mib, cost.result_bytes)
+    return found
+
+
+def _pilot(job: RefineJob, device: str, prior: object) -> Cost:
+    import torch
+
+    from backend.batch.peak_memory import PeakMemory
+    from backend.refine.read_inputs import read_inputs
+    from backend.refine.report import write_report
+    from backend.refine.resolve import resolve
+    from backend.refine.run import refine
+
+    peak = PeakMemory(torch.device(device))
+    stages = resolve(job, card_of(job.prior)).stages
+    few = tuple(msgspec.structs.replace(stage, name=f"stage {k}", steps=min(STEPS, stage.steps)) for k, stage in enumerate(stages))
+    short = msgspec.structs.replace(job, stages=few, method="", parameters={}, steps=-1, device=device, preview_every=0)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        result = refine(short, read_inputs(job), out=out, prior=prior, keep_checkpoint=True)  # type: ignore[arg-type]
+        write_report(result, out)
+        checkpoint = out / CHECKPOINT_FILE
+        held = checkpoint.stat().st_size if checkpoint.is_file() else 0
+        left = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) - held
+    seconds = dict(result.seconds)
+    step_s, first = [], True
+    for stage in few:
+        spent = seconds.pop(stage.name, 0.0)
+        # The first stage times a denoiser call and a picture before it begins, which is about a step.
+        step_s.append(spent / (stage.steps + first) if stage.steps else 0.0)
+        first = first and not stage.steps
+    seconds.pop("load", None)  # once for a worker, not for a job
+    return Cost(
+        step_s=tuple(step_s),
+        fixed_s=sum(seconds.values()),
+        memory_mib=round(peak.bytes() / 2**20, 1),
+        result_bytes=left,
+        checkpoint_bytes=held,
+    )

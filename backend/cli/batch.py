@@ -1,0 +1,152 @@
+"""`sketchbridge batch`: many jobs from one file into one folder."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backend.cli.options import make_folder, pair
+from protocol.errors import SketchBridgeError, UserError
+
+if TYPE_CHECKING:
+    from backend.batch.engines import Engine
+    from backend.batch.plan import Plan, PlannedJob
+
+SOME_FAILED = 5
+STOPPED = 130
+ENGINES = ("local", "ray")
+
+
+def batch_command(
+    jobs: Annotated[Path, typer.Argument(help="Job file: .jsonl, .toml, .csv, or .txt with one prompt a line.")],
+    out: Annotated[Path, typer.Option(help="Folder of the batch. The same folder again goes on where it stood.")] = Path("out/batch"),
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would run, with time, memory and disk, and run nothing.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for jobs that do not say otherwise; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Worker processes; 0 is one for each device.")] = 0,
+    devices: Annotated[str, typer.Option(help="auto, cpu, or for example cuda:0,cuda:1.")] = "auto",
+    engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: actors on a Ray cluster.")] = "local",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try quarantined jobs again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a table.")] = False,
+) -> None:
+    """Run a file of jobs, one after the other on every device; exit status 5 says that some failed."""
+    from backend.batch.plan import plan_of
+
+    planned = plan_of(jobs, given_by(set_ or ()))
+    make_folder(out)
+    machine = engine_named(engine, devices, workers)
+    if plan:
+        print_plan(planned.plan, planned.notes, out, machine, as_json)
+        return
+
+    from backend.batch.run import run_plan
+    from backend.cli.batch_watch import JsonEvents, Lines, LiveTable
+
+    watch = JsonEvents() if as_json else LiveTable() if sys.stderr.isatty() else Lines()
+    with watch:
+        for note in planned.notes:
+            watch.note(note)
+        outcome = run_plan(planned.plan, out, machine, watch, retry_failed=retry_failed)
+    write_gallery(out, watch)
+    watch.finish(outcome)
+    if outcome.stopped:
+        raise typer.Exit(STOPPED)
+    if outcome.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def given_by(pairs: list[str] | tuple[()]) -> dict[str, Any]:
+    """Settings from NAME=VALUE; budget.faces=500 for one inside another."""
+    given: dict[str, Any] = {}
+    for name, value in map(pair, pairs):
+        outer, dot, inner = name.partition(".")
+        if dot:
+            inside = given.setdefault(outer, {})
+            if not isinstance(inside, dict):
+                raise UserError(f"'--set {name}' goes into '{outer}', which was set to a value.", "Give one of the two.")
+            inside[inner] = value
+        else:
+            given[outer] = value
+    return given
+
+
+def engine_named(name: str, devices: str, workers: int) -> "Engine":
+    from backend.batch.engines import LocalEngine
+    from backend.serve.devices import parse_devices
+
+    if name != "local":
+        raise UserError(f"There is no engine '{name}'.", "Use local.")
+    return LocalEngine(parse_devices(devices), workers)
+
+
+def write_gallery(out: Path, watch: Any) -> None:
+    """Table and page. A batch that has computed for a night does not fail because its page could not be drawn."""
+    from backend import gallery
+
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        gallery.write(out)
+    except SketchBridgeError as error:
+        watch.note(f"The report could not be made: {error} Try `sketchbridge report {out}`.")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def print_plan(plan: "Plan", notes: list[str], out: Path, machine: "Engine", as_json: bool) -> None:
+    """Every job with how it stands and what it will cost, and the sums."""
+    import json
+    import shutil
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from backend.batch.pilot import estimates, make_pilots
+    from backend.batch.plan import in_words, left_over, standings
+    from backend.cli.batch_watch import length
+
+    found = standings(plan, out)
+    left: list[PlannedJob] = [job for job in plan.jobs if found[job.id] not in ("done", "failed")]
+    device = machine.devices()[0]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Measuring what a job costs")
+        costs = make_pilots(left, device, out, lambda made, total: progress.update(task, completed=made, total=max(total, 1)))
+    guessed = estimates(left, device, costs)
+    workers = len(machine.devices())
+    seconds = sum(each.seconds for each in guessed.values()) / workers
+    disk = sum(each.result_bytes for each in guessed.values())
+    free = shutil.disk_usage(out).free
+    if as_json:
+        jobs = [
+            {"id": job.id, "standing": found[job.id]}
+            | ({} if job.id not in guessed else vars(guessed[job.id]))
+            | {"prompt": job.job.prompt, "sketch": job.job.sketch}
+            for job in plan.jobs
+        ]
+        sums = {"jobs": jobs, "workers": workers, "seconds": seconds, "disk_bytes": disk, "disk_free": free, "notes": notes}
+        print(json.dumps(sums, indent=1))
+        return
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "", "time", "memory", "disk"):
+        table.add_column(name, justify="left" if name in ("job", "") else "right", overflow="fold")
+    for job in plan.jobs:
+        each = guessed.get(job.id)
+        cost = ("", "", "") if each is None else (length(each.seconds), f"{each.memory_mib:,.0f} MB", f"{each.result_bytes / 2**20:.1f} MB")
+        table.add_row(job.id, found[job.id], *cost)
+    console.print(table)
+    for note in notes:
+        console.print(note, highlight=False, markup=False)
+    console.print(f"{in_words(found)}.", highlight=False)
+    if left:
+        on = f"{workers} worker{'s' if workers > 1 else ''} on {', '.join(sorted(set(machine.devices())))}"
+        console.print(
+            f"About {length(seconds)} with {on}; {disk / 2**20:,.0f} MB of disk, {free / 2**30:,.0f} GB are free.", highlight=False
+        )
+    if disk > free:
+        console.print("The disk is too small for that.", style="yellow")
+    if older := left_over(plan, out):
+        console.print(
+            f"{len(older)} folders of jobs that are not in the file any more lie in '{out}'; they are left alone.", highlight=False
+        )
