@@ -1,19 +1,31 @@
 """Prompt mode's first stage: a haze that becomes the surface."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 import torch
 
+from backend.assets.read import read_mesh
+from backend.priors.counting import CountingPrior
+from backend.priors.resolve import STARTER, resolve_prior
 from backend.refine import steering
 from backend.refine.control import Control
+from backend.refine.distillation import Judgement
 from backend.refine.events import Preview
 from backend.refine.inputs import Inputs
 from backend.refine.prepare import prepare
 from backend.refine.run import refine
+from backend.refine.studio import Studio
 from backend.refine.subject import Subject
-from protocol.job import Budget, RefineJob, Stage, Steer, Timesteps
+from backend.refine.volume_descent import VolumeDescent
+from backend.render.rasterizer import choose_rasterizer
+from backend.render.silhouette import largest_hole
+from protocol.job import Budget, RefineJob, Shading, Stage, Steer, Timesteps
 from tests.refine.test_run import _same, at_step
+
+MUG = Path(__file__).parents[2] / "examples" / "sketches" / "mug.glb"
 
 
 @pytest.fixture
@@ -90,3 +102,33 @@ def test_the_haze_settles_to_its_own_surface_and_colours():
     red = subject.colour(mesh.vertices)[:, 0]
     assert red[mesh.vertices[:, 0] > 0.4].mean() - red[mesh.vertices[:, 0] < -0.4].mean() > 0.5
     assert abs(before.mean() - subject.colour(mesh.vertices).mean()) < 0.05
+
+
+@pytest.mark.long
+def test_pictures_of_a_mug_from_all_sides_open_its_handle_in_the_haze():
+    """With the plain difference from renders of the example mug as the gradient: one piece with one tunnel, seen through."""
+    prior = CountingPrior(resolve_prior(str(STARTER), torch.device("cpu")))
+    stage = Stage(name="haze", optimise="volume", steps=120, views=2, shading=Shading(albedo=0.0), colour_rate=(1.0, 0.3))
+    subject = prepare(RefineJob(prompt="a mug", mode="prompt", stages=(stage,)), Inputs(), torch.device("cpu"))
+    mug = prepare(RefineJob(prompt="a mug"), Inputs(sketch=read_mesh(MUG)), torch.device("cpu"))
+    drawn = mug.still()
+    drawn = drawn._replace(vertices=drawn.vertices * (subject.radius / drawn.vertices.norm(dim=1).max()))
+    rasterizer = choose_rasterizer("auto", "cpu")
+    studio = Studio(rasterizer, prior.card, prior.image_size_px, torch.device("cpu"))
+    descent = VolumeDescent(subject, studio, prior, stage, seed=0, first_step=0)
+
+    def difference(look, texts, index, everywhere):
+        mug.mean_colour = subject.mean_colour
+        raster = studio.raster(drawn, look.cameras, 1)
+        with torch.no_grad():
+            wanted = studio.picture(mug, look.views, look.cameras, raster, 1, learn_colour=False)
+        loss = (look.picture - wanted).square().sum()
+        return Judgement(loss, {}, torch.zeros(2), ~torch.isfinite(loss))
+
+    descent.distillation = difference
+    for index in range(stage.steps):
+        descent.step(index, (), averages=False)
+    assert descent.settle() == []
+    found = subject.still()
+    assert len(found.vertices) - len(found.faces) // 2 == 0
+    assert largest_hole(found, rasterizer) > 0.5 * largest_hole(drawn, rasterizer)
