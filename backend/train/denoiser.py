@@ -71,8 +71,9 @@ def loss_weights(alpha: Tensor, sigma: Tensor, cap: float, floor: float) -> Tens
 
 
 def stratified_timesteps(batch: int, generator: torch.Generator) -> Tensor:
-    """One integer t from each of `batch` equal slices of [0, 1000), in ascending order, [batch] int64."""
-    u = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+    """One integer t from each of `batch` equal slices of [0, 1000), in ascending order, [batch] int64 on the generator's device."""
+    device = generator.device
+    u = (torch.arange(batch, device=device) + torch.rand(batch, generator=generator, device=device)) / batch
     return (u * TIMESTEPS).long().clamp_max(TIMESTEPS - 1)
 
 

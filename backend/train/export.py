@@ -1,6 +1,7 @@
 """The exported folder: an ordinary `StableDiffusionPipeline` in half precision with a machine-readable card and a README.
 
-Every file is written elsewhere first and renamed into place with mode 0644, so that a reader never sees half a file.
+Every file is written elsewhere first and renamed into place with mode 0644, so that a reader never sees half a file. The folder is put
+together from its parts: diffusers' pipeline class would load every loader it has to do the same.
 """
 
 from __future__ import annotations
@@ -11,65 +12,30 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import diffusers
 import msgspec
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
-from backend import views
-from backend.priors.card import BackgroundCard, CameraCard, LightCard, PriorCard
+from backend.priors.card import CARD_FILE, PriorCard
 from backend.train.denoiser import build_scheduler
-from backend.train.words import save_tokenizer
-from backend.zoo.captions import CLAY, CORRUPTIONS, DOMAIN, PATTERN_WORDS, QUALITY, VOCABULARY
-from backend.zoo.catalogue import NOUNS
-from backend.zoo.palette import COLOURS
+from backend.train.words import TOKENIZER_FILES
 
-EXAMPLE_PROMPTS = (
-    "a red flower", "a red mushroom with white spots", "a green cactus", "a blue vase", "a striped orange fish",
-    "a brown chair", "a white rocket", "a red cottage", "a purple tree", "a spotted yellow mug",
-)  # fmt: skip
 _TEXT_PREFIX = "text_model."
-
-
-def make_card(notes: str) -> PriorCard:
-    """The card of the starter: its words, guidance, cameras, lights and backgrounds."""
-    return PriorCard(
-        name="SketchBridge starter",
-        licence="Apache-2.0",
-        vocabulary=VOCABULARY,
-        nouns=NOUNS,
-        colours=COLOURS,
-        patterns=PATTERN_WORDS,
-        example_prompts=EXAMPLE_PROMPTS,
-        view_words=views.VIEW_WORDS,
-        front_within_deg=45.0,
-        overhead_above_deg=60.0,
-        clay_word=CLAY,
-        target_suffix=f", {QUALITY}",
-        source_descriptors=", " + ", ".join(CORRUPTIONS),
-        negative="blurry, noisy, pixelated, foggy, hazy, malformed, bad structure",
-        domain_words=(DOMAIN,),
-        sds_guidance=15.0,
-        texture_guidance=15.0,
-        guidance=5.0,
-        sdi_guidance=6.0,
-        sdi_inversion_guidance=-4.0,
-        jsd_guidance=9.0,
-        jsd_inversion_guidance=-9.0,
-        bridge_k=3.0,
-        bridge_rate_scale=0.3,
-        colour_rate=1.0,
-        geometry_rate=1.0,
-        picture_rate=0.02,
-        critic_rate=1e-3,
-        camera=CameraCard(
-            elevation_deg=(-10.0, 45.0), low_elevation_deg=(-45.0, -10.0), high_elevation_deg=(60.0, 85.0), low_share=0.08,
-            high_share=0.12, fov_deg=(25.0, 48.0), fill=(0.65, 0.95),
-        ),
-        light=LightCard(ambient=(0.15, 0.75), key=(0.25, 0.85), key_within_deg=60.0, albedo_share=0.15, clay_share=0.15),
-        background=BackgroundCard(white_share=0.25, grey_share=0.25, grey=(0.3, 0.75)),
-        notes=notes,
-    )  # fmt: skip
+_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "_diffusers_version": diffusers.__version__,
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
 
 
 def _half(module, build):
@@ -98,30 +64,28 @@ def export_folder(
     vae: AutoencoderKL,
     unet: UNet2DConditionModel,
     text_encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
+    tokenizer: Path,
     *,
-    notes: str,
+    card: PriorCard,
     readme: str,
     extra: dict[str, bytes] | None = None,
 ) -> int:
     """Write the folder and return its size in bytes; files of an earlier export are replaced one by one.
 
-    `extra` holds further files by name, placed beside the card.
+    `tokenizer` is the folder with its files. `extra` holds further files by name, placed beside the card.
     """
     out.mkdir(parents=True, exist_ok=True)
     waiting = Path(tempfile.mkdtemp(prefix=".starter-", dir=out.parent))
     try:
-        pipeline = StableDiffusionPipeline(
-            vae=_half(vae, AutoencoderKL), text_encoder=text_encoder, tokenizer=tokenizer, unet=_half(unet, UNet2DConditionModel),
-            scheduler=build_scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-        )  # fmt: skip
-        pipeline.save_pretrained(waiting, safe_serialization=True)
-        for part in ("text_encoder", "tokenizer"):
-            shutil.rmtree(waiting / part)
+        _half(vae, AutoencoderKL).save_pretrained(waiting / "vae", safe_serialization=True)
+        _half(unet, UNet2DConditionModel).save_pretrained(waiting / "unet", safe_serialization=True)
+        build_scheduler().save_pretrained(waiting / "scheduler")
+        (waiting / "model_index.json").write_text(json.dumps(_INDEX, indent=2) + "\n")
         _save_text_encoder(text_encoder, waiting / "text_encoder")
-        save_tokenizer(waiting / "tokenizer", tokenizer.model_max_length)
-        card = msgspec.json.format(msgspec.json.encode(make_card(notes)), indent=2)
-        (waiting / "sketchbridge.json").write_bytes(card + b"\n")
+        (waiting / "tokenizer").mkdir()
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(tokenizer / name, waiting / "tokenizer" / name)
+        (waiting / CARD_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
         (waiting / "README.md").write_text(readme)
         for name, content in (extra or {}).items():
             (waiting / name).write_bytes(content)

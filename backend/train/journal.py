@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from backend.train.curves import draw_curves
+
 Report = Callable[[str, float, str], None]
 """Called with the stage, its fraction in [0, 1] and one line of numbers."""
 
@@ -38,9 +40,11 @@ def save_sheet(path: Path, pictures: np.ndarray, columns: int, zoom: int = 1) ->
 class Journal:
     """Appends records of a stage to a JSON-lines file and draws them as curves."""
 
-    def __init__(self, folder: Path, stage: str) -> None:
+    def __init__(self, folder: Path, stage: str, *, anew: bool = False) -> None:
         self.path, self.stage = folder / f"{stage}.jsonl", stage
         folder.mkdir(parents=True, exist_ok=True)
+        if anew:
+            self.path.unlink(missing_ok=True)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         record = {"step": step, "time_s": round(time.time(), 1), **{k: round(float(v), 6) for k, v in values.items()}}
@@ -48,17 +52,7 @@ class Journal:
             file.write(json.dumps(record) + "\n")
 
     def draw(self) -> None:
-        """Loss curves of every recorded number, one axis each, as `<stage>.png` beside the records."""
-        import matplotlib.figure  # here: drawing is rare and the import is slow
-
-        records = [json.loads(line) for line in self.path.read_text().splitlines()]
-        names = [k for k in dict.fromkeys(k for r in records for k in r) if k not in ("step", "time_s")]
-        if not names:
-            return
-        figure = matplotlib.figure.Figure(figsize=(4 * len(names), 3), layout="constrained")
-        for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            points = [(r["step"], r[name]) for r in records if name in r]
-            axis.plot(*zip(*points, strict=True), lw=0.8)
-            axis.set_title(name, fontsize=9)
-            axis.set_yscale("log" if min(p[1] for p in points) > 0 else "linear")
-        figure.savefig(self.path.with_suffix(".png"), dpi=80)
+        """The curves as `<stage>.png` beside the records."""
+        records = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        if records:
+            draw_curves(records, self.stage, self.path.with_suffix(".png"))

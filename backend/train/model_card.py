@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
+from backend.priors.card import PriorCard
+from backend.train.cards import SAMPLING_STEPS
+from backend.train.material import Material
 from backend.train.options import TrainOptions
+from backend.train.release import Leg
+from backend.train.sample_sheet import PairAccuracy
 from backend.train.sampling import sample_pictures
 from backend.train.train_denoiser import TrainedDenoiser
-from backend.zoo.captions import CLAY, CORRUPTIONS, DOMAIN, PATTERN_WORDS, QUALITY
-from backend.zoo.catalogue import NOUNS
-from backend.zoo.palette import COLOURS
+from backend.zoo.captions import CLAY, CORRUPTIONS, DOMAIN, QUALITY
+from backend.zoo.catalogue import HELD_OUT
 
-EXPECTED_PROMPTS = ("a red apple, front view", "a green cactus, front view", "a blue vase", "a yellow pear, side view")
-EXPECTED_GUIDANCE, EXPECTED_STEPS, EXPECTED_SEED = 4.0, 20, 1234
+EXPECTED_GUIDANCE, EXPECTED_SEED = 4.0, 1234
 
 
-def expected_colours(trained: TrainedDenoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> dict:
+@dataclass(frozen=True)
+class Told:
+    """What a README is written from."""
+
+    options: TrainOptions
+    material: Material
+    card: PriorCard
+    history: tuple[Leg, ...]  # the last one is this training
+    autoencoder_from: str  # empty: trained here
+    autoencoder: dict[str, float]
+    trained: TrainedDenoiser
+    pairs: list[PairAccuracy]
+    has_sheet: bool
+    notes: tuple[str, ...]
+
+
+def expected_colours(trained: TrainedDenoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer, prompts: tuple[str, ...]) -> dict:
     """Mean display colours of centre and border of fixed samples: what a loaded folder must reproduce within a few hundredths."""
     made = sample_pictures(
-        trained.unet, trained.text_encoder, tokenizer, vae, EXPECTED_PROMPTS,
-        guidance=EXPECTED_GUIDANCE, steps=EXPECTED_STEPS, seed=EXPECTED_SEED,
+        trained.unet, trained.text_encoder, tokenizer, vae, prompts,
+        guidance=EXPECTED_GUIDANCE, steps=SAMPLING_STEPS, seed=EXPECTED_SEED,
     )  # fmt: skip
     shown = ((made.clamp(-1, 1) + 1) / 2).cpu()
     side = shown.shape[-1]
@@ -30,7 +51,7 @@ def expected_colours(trained: TrainedDenoiser, vae: AutoencoderKL, tokenizer: CL
     border[edge:-edge, edge:-edge] = False
     return {
         "sampler": "DDIM",
-        "steps": EXPECTED_STEPS,
+        "steps": SAMPLING_STEPS,
         "guidance": EXPECTED_GUIDANCE,
         "first_seed": EXPECTED_SEED,
         "pictures": [
@@ -39,56 +60,166 @@ def expected_colours(trained: TrainedDenoiser, vae: AutoencoderKL, tokenizer: CL
                 "centre": [round(float(v), 3) for v in picture[:, middle, middle].mean((1, 2))],
                 "border": [round(float(v), 3) for v in picture[:, border].mean(1)],
             }
-            for prompt, picture in zip(EXPECTED_PROMPTS, shown, strict=True)
+            for prompt, picture in zip(prompts, shown, strict=True)
         ],
     }
 
 
-def write_readme(options: TrainOptions, trained: TrainedDenoiser, autoencoder: dict[str, float]) -> str:
+def card_notes(history: tuple[Leg, ...], is_finished: bool) -> str:
+    """What the machine-readable card says about the training, one sentence."""
+    samples, minutes = sum(leg.samples for leg in history), sum(leg.minutes for leg in history)
+    unfinished = "" if is_finished else " (unfinished: the learning rate is not annealed yet)"
+    return f"A toy prior: {samples} training samples, {minutes:.0f} minutes of denoiser training{unfinished}."
+
+
+def write_readme(told: Told) -> str:
     """The model card as Markdown."""
-    state = "finished, annealed" if trained.is_finished else "**unfinished**: an intermediate export, its learning rate is not annealed"
-    held = trained.measures.get("held_out")
-    noise_error = "not measured" if held is None else f"{held:.4f}"
-    shares = {what: trained.measures.get(f"recognised_{what}") for what in ("noun", "colour", "pattern")}
-    recognised = (
-        "not measured"
-        if None in shares.values()
-        else ", ".join(f"{what} {100 * share:.0f} %" for what, share in shares.items() if share is not None)
-        + f" of held-out pictures, among {len(NOUNS)} nouns, {len(COLOURS)} colours, 3 patterns (diffusion classifier)"
-    )
-    psnr, linear, colour = (autoencoder.get(k, float("nan")) for k in ("psnr_db", "linear_psnr_db", "chroma_l1"))
-    return f"""# SketchBridge starter prior
+    return "\n\n".join(part for part in (_head(told), _table(told), _pairs(told), _training(told), _limits(told)) if part) + "\n"
+
+
+def _head(told: Told) -> str:
+    px, card, own = told.options.sizes.picture_px, told.card, told.material.own
+    if own is None:
+        return f"""# SketchBridge starter prior
 
 A very small text-to-image diffusion model, so that the first run needs no download, no GPU and no account. **It is a toy**:
-64 x 64 pixels, {len(NOUNS)} nouns, {len(COLOURS)} colours, {len(PATTERN_WORDS)} patterns.
-It paints the nearest noun it knows when asked for anything else.
+{px} x {px} pixels, {len(card.nouns)} nouns, {len(card.colours)} colours, {len(card.patterns)} patterns.
+It paints the nearest noun it knows when asked for anything else."""
+    return f"""# {own.name}
 
-| | |
-|---|---|
-| layout | `StableDiffusionPipeline` folder, half precision, loads offline with `DiffusionPipeline.from_pretrained(folder)` |
-| licence | Apache-2.0, weights included; the training pictures are generated by `backend/zoo`, no outside data |
-| knows | {", ".join(NOUNS)} |
-| colours | {", ".join(COLOURS)} |
-| patterns | {", ".join(PATTERN_WORDS)}; also "... with white spots", "... with blue stripes" |
-| view words | front view, side view, back view, overhead view |
-| textureless | "a {CLAY} flower": grey, no texture, shaded |
-| quality words | ", {QUALITY}" |
-| corruption words | {", ".join((*CORRUPTIONS, DOMAIN))} |
-| recommended | guidance 4 to 5 for sampling (DDIM, 20 steps), 15 for distillation; Bridge k = 3 at 0.3 of the learning rate |
-| training | {trained.samples:,} samples in {trained.minutes:.0f} minutes (two CPU cores shared with other work), {state} |
-| data | {options.images:,} pictures, seeds from 1000000; remade by `--stage data` |
-| autoencoder | {psnr:.1f} dB on held-out pictures (a linear code of the same size: {linear:.1f} dB), chroma L1 {colour:.4f} |
-| noise error | {noise_error} on held-out pictures |
-| recognition | {recognised} |
+A very small text-to-image diffusion model of {px} x {px} pixels, trained with `sketchbridge train-prior` on {len(own.exemplars)} captioned
+pictures. Use it with `--prior` and the path of this folder. It knows what those pictures show, and little else."""
 
-Remake it with `sketchbridge train-prior --minutes {options.minutes:.0f} --images {options.images}`. Results differ in the last bits between
-machines; on one machine a run boxed by steps repeats exactly.
 
-Limits: soft detail (64 pixels through a small autoencoder), one object on a flat background, colours at the corners of the gamut under
-strong guidance, no notion of left and right, thin parts (stems, chair legs) often vague. Words outside the list are spelt in bytes and
-mean nothing to it. It shows that an installation works and that text steers a shape; it says little about how a method fares with
-a large prior.
+def _table(told: Told) -> str:
+    card, material = told.card, told.material
+    psnr, linear, colour = (told.autoencoder.get(k, float("nan")) for k in ("psnr_db", "linear_psnr_db", "chroma_l1"))
+    held = told.trained.measures.get("held_out")
+    rows = {
+        "layout": "`StableDiffusionPipeline` folder, half precision, loads offline with `DiffusionPipeline.from_pretrained(folder)`",
+        "licence": (
+            "Apache-2.0, weights included; the training pictures are generated by `backend/zoo`, no outside data"
+            if material.own is None
+            else "that of the pictures it was trained on"
+        ),
+        "knows" if material.own is None else "knows, by the captions": _some(card.nouns, 60)
+        or "see the example prompts in sketchbridge.json",
+        "colours": ", ".join(card.colours),
+        "patterns": ", ".join(card.patterns)
+        + ('; also "... with white spots", "... with blue stripes", "... checks", "... veins"' if material.own is None else ""),
+        "view words": ", ".join(card.view_words) or "none: no caption says a view",
+        "textureless": f'"a {CLAY} {card.nouns[0] if card.nouns else "thing"}": grey, no texture, shaded' if card.clay_word else "",
+        "quality words": f'", {QUALITY}"',
+        "corruption words": ", ".join((*CORRUPTIONS, DOMAIN)),
+        "recommended": (
+            f"guidance {card.guidance:g} for sampling (DDIM, {SAMPLING_STEPS} steps), {card.sds_guidance:g} for SDS,"
+            f" {card.texture_guidance:g} for texture; Bridge k = {card.bridge_k:g} at {card.bridge_rate_scale:g} of the"
+            f" learning rate; critics at {card.critic_rate:g}, single pictures at {card.picture_rate:g}."
+            " Runs read these and the other methods' numbers from `sketchbridge.json`"
+        ),
+        "autoencoder": f"{psnr:.1f} dB on held-out pictures (a linear code of the same size: {linear:.1f} dB), chroma L1 {colour:.4f}",
+        "noise error": "not measured" if held is None else f"{held:.4f} on held-out pictures",
+        "recognition": _recognised(told),
+    }
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items() if value)
 
-`sketchbridge.json` is the machine-readable card, `training.json` the options, `expected.json` the colours that a loaded copy must
-reproduce.
-"""
+
+def _recognised(told: Told) -> str:
+    measures, card = told.trained.measures, told.card
+    if told.material.own is None:
+        shares = {what: measures.get(f"recognised_{what}") for what in ("noun", "colour", "pattern")}
+        if None in shares.values():
+            return "not measured"
+        known = f"among {len(card.nouns)} nouns, {len(card.colours)} colours, {len(card.patterns)} patterns"
+        return ", ".join(f"{k} {100 * v:.0f} %" for k, v in shares.items() if v is not None) + (
+            f" of held-out pictures, {known} (diffusion classifier)"
+        )
+    if "recognised_caption" not in measures:
+        return "not measured"
+    right, chance = (100 * measures[f"recognised_{what}"] for what in ("caption", "caption_by_chance"))
+    return f"the right caption of {right:.0f} % of held-out pictures, by chance {chance:.0f} % (diffusion classifier)"
+
+
+def _pairs(told: Told) -> str:
+    if not told.has_sheet:
+        return ""
+    if told.material.own is not None:
+        return "## Samples\n\n![Samples under their prompts](samples.png)"
+    text = f"""## Never shown together
+
+No training picture shows {"; ".join(f"a {noun} in {', '.join(colours)}" for noun, colours in HELD_OUT.items())}. What it draws
+for these pairs, it has composed (DDIM, {SAMPLING_STEPS} steps, guidance {told.card.guidance:g}; not picked):
+
+![Eight samples of every held-out pair of noun and colour](samples.png)"""
+    if not told.pairs:
+        return text
+    noun, colour, both = (100 * sum(getattr(p, what) for p in told.pairs) / len(told.pairs) for what in ("noun", "colour", "both"))
+    rows = "\n".join(f"| {p.prompt} | {100 * p.noun:.0f} % | {100 * p.colour:.0f} % | {100 * p.both:.0f} % |" for p in told.pairs)
+    return f"""{text}
+
+By the judge of `sketchbridge evaluate`, {told.options.sheet_samples} samples each:
+
+| prompt | noun | colour | both |
+|---|---|---|---|
+{rows}
+| **mean** | **{noun:.0f} %** | **{colour:.0f} %** | **{both:.0f} %** |"""
+
+
+def _training(told: Told) -> str:
+    options, history, material = told.options, told.history, told.material
+    state = (
+        "Finished, annealed." if told.trained.is_finished else "**Unfinished**: an intermediate export, its learning rate is not annealed."
+    )
+    samples, minutes = sum(leg.samples for leg in history), sum(leg.minutes for leg in history)
+    legs = "\n".join(
+        f"| {i} | {leg.pictures or 'the zoo'} | {leg.images:,} | {leg.samples:,} | {leg.minutes:.0f} | {leg.rate:g} | {leg.device} |"
+        for i, leg in enumerate(history, 1)
+    )
+    autoencoder = told.autoencoder_from or f"trained for {options.vae_minutes:.0f} minutes on the same pictures"
+    if material.own is None:
+        data = f"{options.images:,} pictures of the zoo, seeds from 1000000; remade by `--stage data`."
+        command = f"sketchbridge train-prior --minutes {options.minutes:.0f} --images {options.images}"
+        command += "".join(f" --{what} {name}" for what, name in (("vae", options.vae), ("start", options.start)) if name)
+        again = (
+            f"Remake it with `{command}`. Results differ in the last bits between machines; on one machine a run boxed by steps\n"
+            "repeats exactly."
+        )
+    else:
+        own = material.own
+        copies = material.training.facts.count - material.zoo_images
+        data = (
+            f"{len(own.training)} pictures in {copies:,} copies, {len(own.held_out)} more held out for the measures, and"
+            f" {material.zoo_images:,} pictures of the zoo."
+        )
+        again = ""
+    notes = "".join(f"\n- {note}" for note in told.notes)
+    return f"""## Training
+
+{samples:,} samples in {minutes:.0f} minutes of denoiser training. {state} {data}
+Autoencoder: {autoencoder}.
+
+| leg | pictures | in the pool | samples | minutes | highest rate | device |
+|---|---|---|---|---|---|---|
+{legs}
+{notes}
+{again}""".rstrip()
+
+
+def _limits(told: Told) -> str:
+    if told.material.own is None:
+        limits = """one object on a flat background, colours at the corners of the gamut under strong guidance, no notion of left and
+right, thin parts (stems, chair legs) often vague. Words outside the list are spelt in bytes and mean nothing to it. It shows that an
+installation works and that text steers a shape; it says little about how a method fares with a large prior."""
+    else:
+        limits = """what the captions do not say it cannot be asked for. With few pictures it
+repeats them: compare its samples with the folder before you trust a measure."""
+    return f"""## Limits
+
+Soft detail ({told.options.sizes.picture_px} pixels through a small autoencoder), {limits}
+
+`sketchbridge.json` is the machine-readable card, `training.json` the options and the history, `expected.json` the colours that a loaded
+copy must reproduce."""
+
+
+def _some(words: tuple[str, ...], most: int) -> str:
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")

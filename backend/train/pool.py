@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ CHUNK = 256
 VALIDATION_SEED = 0
 TRAINING_SEED = 1_000_000
 
+StopAsked = Callable[[], bool]
+
 
 class PoolFacts(msgspec.Struct, frozen=True):
     """What a pool holds."""
@@ -27,6 +30,7 @@ class PoolFacts(msgspec.Struct, frozen=True):
     count: int
     size_px: int
     first_seed: int
+    source: str = ""  # empty: the zoo; else what the pictures came from
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,20 @@ def open_pool(folder: Path) -> Pool:
     return Pool(facts, np.load(folder / "pictures.npy", mmap_mode="r"), captions)
 
 
+def start_pool(folder: Path, facts: PoolFacts) -> np.ndarray:
+    """An empty store [N, S, S, 3] uint8 on disk for a pool that becomes valid with `write_pool_facts`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pool.json").unlink(missing_ok=True)
+    return np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.uint8, (facts.count, facts.size_px, facts.size_px, 3))
+
+
+def write_pool_facts(folder: Path, facts: PoolFacts, captions: list[str]) -> Pool:
+    """The last of a pool to be written; the pool, opened."""
+    (folder / "captions.json").write_bytes(msgspec.json.encode(captions))
+    (folder / "pool.json").write_bytes(msgspec.json.encode(facts))
+    return open_pool(folder)
+
+
 def make_pool(
     folder: Path,
     count: int,
@@ -67,41 +85,47 @@ def make_pool(
     *,
     processes: int | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> Pool:
-    """Make a pool, or open it if the folder already holds the same one.
+    stop: StopAsked = lambda: False,
+) -> Pool | None:
+    """Make a pool, or open it if the folder already holds the same one; None where `stop` became true first.
 
-    `report` is called with the pictures done so far and in all. An interrupted pool is made anew.
+    `report` is called with the pictures done so far and in all. An interrupted pool is made anew. The same seeds make the same
+    pool with any number of processes.
     """
     wanted = PoolFacts(count, size_px, first_seed)
     if (folder / "pool.json").exists():
         pool = open_pool(folder)
         if pool.facts == wanted:
             return pool
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pool.json").unlink(missing_ok=True)
-    np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.uint8, (count, size_px, size_px, 3)).flush()
+    start_pool(folder, wanted).flush()
     captions: list[str] = [""] * count
-    starts = range(0, count, CHUNK)
-    workers = min(processes or os.cpu_count() or 1, len(starts))
     done = 0
+
+    def keep(start: int, words: list[str]) -> None:
+        nonlocal done
+        captions[start : start + len(words)] = words
+        done += len(words)
+        report(done, count)
+
+    jobs = [(str(folder), start, min(start + CHUNK, count), first_seed, size_px) for start in range(0, count, CHUNK)]
+    workers = min(processes or os.cpu_count() or 1, len(jobs))
     if workers == 1:
-        finished = (_make_chunk(str(folder), s, min(s + CHUNK, count), first_seed, size_px) for s in starts)
-        for start, words in finished:
-            captions[start : start + len(words)] = words
-            done += len(words)
-            report(done, count)
+        for job in jobs:
+            if stop():
+                return None
+            keep(*_make_chunk(*job))
     else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
-            jobs = [executor.submit(_make_chunk, str(folder), s, min(s + CHUNK, count), first_seed, size_px) for s in starts]
+        # Ctrl-C reaches the workers as well, where it would end a chunk half way: there it is passed over
+        quiet_workers = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), **quiet_workers) as executor:
+            waiting = [executor.submit(_make_chunk, *job) for job in jobs]
             try:
-                for job in as_completed(jobs):
-                    start, words = job.result()
-                    captions[start : start + len(words)] = words
-                    done += len(words)
-                    report(done, count)
+                for made in as_completed(waiting):
+                    if stop():
+                        executor.shutdown(cancel_futures=True)
+                        return None
+                    keep(*made.result())
             except BaseException:
                 executor.shutdown(cancel_futures=True)
                 raise
-    (folder / "captions.json").write_bytes(msgspec.json.encode(captions))
-    (folder / "pool.json").write_bytes(msgspec.json.encode(wanted))
-    return open_pool(folder)
+    return write_pool_facts(folder, wanted, captions)

@@ -64,16 +64,24 @@ def ema_decay(step: int, limit: float) -> float:
 
 
 class StopSignal:
-    """True once the user pressed Ctrl-C or the process was asked to end; the loop then writes a checkpoint and returns."""
+    """Set once the user pressed Ctrl-C, the process was asked to end, or `minutes` have passed since its making.
 
-    def __init__(self) -> None:
-        self.is_set = False
+    The loop then writes a checkpoint and returns. A second Ctrl-C interrupts at once.
+    """
+
+    def __init__(self, minutes: float | None = None) -> None:
+        self._ends = None if minutes is None else time.monotonic() + 60.0 * minutes
+        self._was_asked = False
         self._before: dict[int, object] = {}
 
+    @property
+    def is_set(self) -> bool:
+        return self._was_asked or (self._ends is not None and time.monotonic() >= self._ends)
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.is_set:
+        if self._was_asked:
             raise KeyboardInterrupt
-        self.is_set = True
+        self._was_asked = True
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from backend.errors import UserError, first_line
+from backend.errors import NumericalError, UserError, first_line
 from backend.train.autoencoder import PatchTeacher, autoencoder_loss, build_autoencoder, measure_autoencoder
 from backend.train.checkpoints import Average, load_state, save_state
 from backend.train.journal import Journal, Report, quiet, save_sheet, to_bytes
@@ -32,14 +32,20 @@ class TrainedAutoencoder:
 
 
 def as_pictures(rows: np.ndarray, device: str) -> Tensor:
-    """uint8 [N, H, W, 3] -> [N, 3, H, W] float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(rows)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    """uint8 [N, H, W, 3] -> [N, 3, H, W] float32 in [-1, 1]; to a GPU through pinned memory, so that the host need not wait."""
+    held = torch.from_numpy(np.array(rows))
+    if torch.device(device).type == "cuda":
+        held = held.pin_memory()
+    return held.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
 def train_autoencoder(
     options: TrainOptions, training: Pool, validation: Pool, work: Path, stop: StopSignal, report: Report = quiet
 ) -> TrainedAutoencoder:
-    """Train, or go on training, to the end of the budget or until asked to stop; a checkpoint is written either way."""
+    """Train, or go on training, to the end of the budget or until asked to stop; a checkpoint is written either way.
+
+    Rows and noises are drawn on the CPU: they are few, and the same on every device.
+    """
     device = options.device
     torch.manual_seed(child_seed(options.seed, "vae weights"))
     vae = build_autoencoder(options.sizes).to(device).train()
@@ -48,9 +54,9 @@ def train_autoencoder(
     average = Average(vae)
     progress = Progress(minutes=options.vae_minutes, steps=options.vae_steps)
     generator = torch.Generator().manual_seed(child_seed(options.seed, "vae draws"))
-    journal = Journal(work / "logs", "vae")
     path = work / "vae.ckpt"
     saved: dict[str, Any] | None = load_state(path) if options.resume else None
+    journal = Journal(work / "logs", "vae", anew=saved is None)
     if saved is not None:
         vae.load_state_dict(saved["vae"])
         average.values = {k: v.to(device) for k, v in saved["average"].items()}
@@ -98,7 +104,7 @@ def train_autoencoder(
         if progress.step % 50 == 0:
             values = {k: float(v) for k, v in parts.items()} | {"loss": float(loss.detach())}
             if not np.isfinite(values["loss"]):
-                raise FloatingPointError(f"the autoencoder's loss is not finite at step {progress.step}")
+                raise NumericalError(f"The autoencoder's loss is not finite at step {progress.step}; the last checkpoint is kept.")
             journal.write(progress.step, values)
             report("vae", progress.fraction, " ".join(f"{k} {v:.4f}" for k, v in values.items()))
         if time.monotonic() - last_line > 90:
@@ -132,7 +138,7 @@ def finished_autoencoder(options: TrainOptions, folder: Path, training: Pool, va
         vae = AutoencoderKL.from_pretrained(folder / "vae", local_files_only=True, torch_dtype=torch.float32)
         wanted.load_state_dict(vae.state_dict())
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder} should hold an autoencoder of these sizes in its folder vae: {first_line(error)}") from None
+        raise UserError(f"'{folder}' should hold an autoencoder of these sizes in its folder vae: {first_line(error)}.") from None
     vae = vae.eval().to(options.device)
     shrink = 2 ** (len(options.sizes.vae_widths) - 1)
     first = as_pictures(training.pictures[: min(TEACHER_PICTURES, training.facts.count)], "cpu")

@@ -1,4 +1,9 @@
-"""The denoiser's training loop: UNet and text encoder together, on latents of the real encoder."""
+"""The denoiser's training loop: UNet and text encoder together, on latents of the real encoder.
+
+Latents and tokens lie on the device; the host waits for it once in 50 steps. Rows follow from the seed and the step alone. Dropped
+captions, levels and noises are drawn by one generator of the device, whose state is in the checkpoint: a run repeats exactly on one
+kind of device, and goes on with other draws where its checkpoint is taken to another kind.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from backend.errors import UserError, first_line
+from backend.errors import NumericalError, UserError, first_line
+from backend.priors.loading import quietly
 from backend.train.checkpoints import Average, load_state, save_state
 from backend.train.denoiser import build_denoiser, build_text_encoder, denoiser_loss, signal_levels, stratified_timesteps
 from backend.train.journal import Journal, Report, quiet, save_sheet, to_bytes
@@ -41,11 +47,11 @@ Export = Callable[[TrainedDenoiser], None]
 
 
 @functools.lru_cache(maxsize=2)
-def _epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng(child_seed(seed, f"epoch {epoch}")).permutation(count)
+def _epoch_order(seed: int, epoch: int, count: int, device: str) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(child_seed(seed, f"epoch {epoch}")).permutation(count)).to(device)
 
 
-def batch_rows(seed: int, step: int, batch: int, count: int) -> Tensor:
+def batch_rows(seed: int, step: int, batch: int, count: int, device: str = "cpu") -> Tensor:
     """Rows of one step, [batch] int64: every row once per epoch, in an order that follows from seed and epoch alone.
 
     Raises:
@@ -55,7 +61,7 @@ def batch_rows(seed: int, step: int, batch: int, count: int) -> Tensor:
         raise ValueError(f"a batch of {batch} was asked for from {count} pictures")
     per_epoch = count // batch
     epoch, within = divmod(step, per_epoch)
-    return torch.from_numpy(_epoch_order(seed, epoch, count)[within * batch : (within + 1) * batch].copy())
+    return _epoch_order(seed, epoch, count, device)[within * batch : (within + 1) * batch]
 
 
 def load_averaged(options: TrainOptions, tokenizer: CLIPTokenizer, state: dict[str, Any]) -> TrainedDenoiser:
@@ -80,10 +86,11 @@ def start_from(folder: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextM
         UserError: the folder holds no such networks.
     """
     try:
+        with quietly():
+            words = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True, dtype=torch.float32).state_dict()
         before = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True).get_vocab()
         found = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True, torch_dtype=torch.float32)
         unet.load_state_dict(found.state_dict())
-        words = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True, dtype=torch.float32).state_dict()
         table = next(name for name in words if name.endswith("token_embedding.weight"))
         now = tokenizer.get_vocab()
         both = [word for word in now if word in before]
@@ -91,7 +98,7 @@ def start_from(folder: Path, unet: UNet2DConditionModel, text_encoder: CLIPTextM
         meaning[[now[word] for word in both]] = words[table][[before[word] for word in both]]
         text_encoder.load_state_dict({**words, table: meaning})
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder} should hold the networks of a prior of these sizes: {first_line(error)}") from None
+        raise UserError(f"'{folder}' should hold the networks of a prior of these sizes: {first_line(error)}.") from None
 
 
 def train_denoiser(
@@ -103,31 +110,35 @@ def train_denoiser(
     work: Path,
     stop: StopSignal,
     *,
+    first: Path | None = None,
+    grid: tuple[str, ...] = GRID_PROMPTS,
     export: Export = lambda trained: None,
     report: Report = quiet,
 ) -> TrainedDenoiser:
     """Train, or go on training, to the end of the budget or until asked to stop; a checkpoint is written either way.
 
-    `export` is called every `export_every_minutes` and at the end with the averaged networks. On one machine and boxed by
-    steps, an interrupted and resumed run equals an uninterrupted one bit for bit.
+    `first` is an exported folder whose weights, as the live ones and as their average, come before the first step; optimiser and
+    warm-up are fresh. `grid` is what the sheets show. `export` is called every `export_every_minutes` and at the end with the averaged
+    networks. On one machine and boxed by steps, an interrupted and resumed run equals an uninterrupted one bit for bit.
 
     Raises:
-        FloatingPointError: the loss is not finite; the last checkpoint is untouched.
+        UserError: as `start_from`.
+        NumericalError: the loss is not finite; the last checkpoint is untouched.
     """
     device = options.device
     torch.manual_seed(child_seed(options.seed, "denoiser weights"))
     unet = build_denoiser(options.sizes).to(device, memory_format=torch.channels_last).train()  # a fifth faster on a CPU
     text_encoder = build_text_encoder(options.sizes, tokenizer).to(device).train()
-    if options.start:
-        start_from(Path(options.start).expanduser(), unet, text_encoder, tokenizer)
-    parameters = [*unet.parameters(), *text_encoder.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    averages = {"unet": Average(unet), "text": Average(text_encoder)}
-    progress = Progress(minutes=options.minutes, steps=options.steps)
-    generator = torch.Generator().manual_seed(child_seed(options.seed, "denoiser draws"))
-    journal = Journal(work / "logs", "denoiser")
     path = work / "denoiser.ckpt"
     saved = load_state(path) if options.resume else None
+    if first is not None and saved is None:
+        start_from(first, unet, text_encoder, tokenizer)
+    parameters = [*unet.parameters(), *text_encoder.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=options.peak_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    averages = {"unet": Average(unet), "text": Average(text_encoder)}
+    progress = Progress(minutes=options.minutes, steps=options.steps)
+    generator = torch.Generator(device).manual_seed(child_seed(options.seed, "denoiser draws"))
+    journal = Journal(work / "logs", "denoiser", anew=saved is None)
     if saved is not None:
         unet.load_state_dict(saved["unet"])
         text_encoder.load_state_dict(saved["text"])
@@ -135,13 +146,17 @@ def train_denoiser(
             average.values = {k: v.to(device) for k, v in saved[f"average_{name}"].items()}
         optimiser.load_state_dict(saved["optimiser"])
         progress.restore(saved["progress"])
-        generator.set_state(saved["generator"])
+        if saved.get("drawn_on", "cpu") == generator.device.type:
+            generator.set_state(saved["generator"])
+        else:  # the states of two kinds of generator have nothing in common
+            generator.manual_seed(child_seed(options.seed, f"denoiser draws from step {progress.step}"))
 
     def state() -> dict[str, Any]:
         return {
             "unet": unet.state_dict(), "text": text_encoder.state_dict(),
             "average_unet": averages["unet"].values, "average_text": averages["text"].values,
             "optimiser": optimiser.state_dict(), "progress": progress.state(), "generator": generator.get_state(),
+            "drawn_on": generator.device.type,
         }  # fmt: skip
 
     def averaged() -> TrainedDenoiser:
@@ -151,7 +166,7 @@ def train_denoiser(
 
     def write_sheet() -> dict[str, float]:
         trained = averaged()
-        made = sample_pictures(trained.unet, trained.text_encoder, tokenizer, vae, GRID_PROMPTS)
+        made = sample_pictures(trained.unet, trained.text_encoder, tokenizer, vae, grid)
         save_sheet(work / "sheets" / f"samples_{trained.samples // 1000:05d}k.png", to_bytes(made), 8, zoom=2)
         measures = held_out_losses(trained.unet, trained.text_encoder, held_out)
         journal.write(progress.step, measures)
@@ -159,26 +174,27 @@ def train_denoiser(
         report("denoiser", progress.fraction, f"samples {trained.samples} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()))
         return measures
 
-    alpha, sigma = signal_levels()
-    empty = tokenize(tokenizer, [""])
+    shown = training.on(device)
+    alpha, sigma = (levels.to(device) for levels in signal_levels())
+    empty = tokenize(tokenizer, [""]).to(device)
     loss_of = torch.compile(denoiser_loss) if options.compiled else denoiser_loss
     last = {"checkpoint": time.monotonic(), "sheet": time.monotonic(), "export": time.monotonic()}
-    running: list[Tensor] = []
+    running: list[Tensor] = []  # loss and plain error of a step, [2] on the device
     began = (time.monotonic(), progress.step)
     progress.start_clock()
     while not progress.is_done and not stop.is_set:
-        rows = batch_rows(options.seed, progress.step, options.batch, len(training.latents))
-        tokens = training.tokens[rows].clone()
-        tokens[torch.rand(options.batch, generator=generator) < options.empty_captions] = empty
+        rows = batch_rows(options.seed, progress.step, options.batch, len(shown.latents), device)
+        latents = shown.latents[rows].float().contiguous(memory_format=torch.channels_last)
+        is_dropped = torch.rand(options.batch, generator=generator, device=device) < options.empty_captions
+        tokens = torch.where(is_dropped[:, None], empty, shown.tokens[rows]).long()
         t = stratified_timesteps(options.batch, generator)
-        noise = torch.randn(training.latents[rows].shape, generator=generator)
+        noise = torch.randn(latents.shape, generator=generator, device=device)
         for group in optimiser.param_groups:
-            group["lr"] = cosine_rate(options.rate, progress.fraction, progress.step, warm_steps=150, last=0.02)
+            group["lr"] = cosine_rate(options.peak_rate, progress.fraction, progress.step, warm_steps=150, last=0.02)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=options.bf16):
-            loss, _ = loss_of(
-                unet, text_encoder, training.latents[rows].float().to(device, memory_format=torch.channels_last), tokens.long().to(device), t.to(device),
-                noise.to(device), alpha[t].to(device), sigma[t].to(device), cap=options.snr_cap, floor=options.weight_floor,
-            )  # fmt: skip
+            loss, error = loss_of(
+                unet, text_encoder, latents, tokens, t, noise, alpha[t], sigma[t], cap=options.snr_cap, floor=options.weight_floor
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -186,15 +202,18 @@ def train_denoiser(
         decay = ema_decay(progress.step, options.ema)
         averages["unet"].update(unet, decay)
         averages["text"].update(text_encoder, decay)
-        running.append(loss.detach())
+        running.append(torch.stack([loss.detach(), error.mean()]))
         progress.advance()
         if progress.step % 50 == 0:
-            mean = float(torch.stack(running).mean())
+            mean, plain = torch.stack(running).mean(0).tolist()
             running.clear()
             if not np.isfinite(mean):
-                raise FloatingPointError(f"the denoiser's loss is not finite near step {progress.step}; the last checkpoint is kept")
+                raise NumericalError(
+                    f"The denoiser's loss is not finite near step {progress.step}; the last checkpoint is kept.",
+                    "Give the same command with a lower --rate.",
+                )
             speed = (progress.step - began[1]) * options.batch / (time.monotonic() - began[0])
-            journal.write(progress.step, {"loss": mean, "samples_per_s": speed})
+            journal.write(progress.step, {"loss": mean, "error": plain, "samples_per_s": speed})
             report("denoiser", progress.fraction, f"samples {progress.step * options.batch} loss {mean:.4f} {speed:.0f}/s")
         now = time.monotonic()
         if now - last["checkpoint"] > CHECKPOINT_EVERY_S:

@@ -22,7 +22,7 @@ TINY = Sizes(vae_widths=(8, 8, 8), unet_widths=(16, 32), unet_groups=8, text_wid
 def tiny(tmp: Path, **changes) -> TrainOptions:
     options = {
         "out": str(tmp / "out"), "work": str(tmp / "work"), "images": 48, "validation_images": 16, "processes": 1, "batch": 8,
-        "vae_batch": 4, "steps": 20, "vae_steps": 8, "bf16": False, "threads": 1, "sizes": TINY,
+        "vae_batch": 4, "steps": 20, "vae_steps": 8, "bf16": False, "threads": 1, "sizes": TINY, "sheet_samples": 1,
     } | changes  # fmt: skip
     return TrainOptions(**options)
 
