@@ -48,12 +48,14 @@ def says_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Commands import torch and friends only when they run, so that `--help` answers at once.
-from backend.cli import compare, doctor, evaluate, experiment, refine, serve, train_prior  # noqa: E402
+from backend.cli import batch, compare, doctor, evaluate, experiment, refine, report, serve, train_prior  # noqa: E402
 
 app.command("refine")(says_errors(refine.refine_command))
 app.command("compare")(says_errors(compare.compare_command))
+app.command("batch")(says_errors(batch.batch_command))
 app.command("evaluate")(says_errors(evaluate.evaluate_command))
 app.command("experiment")(says_errors(experiment.experiment_command))
+app.command("report")(says_errors(report.report_command))
 app.command("serve")(says_errors(serve.serve_command))
 app.command("train-prior")(says_errors(train_prior.train_prior_command))
 app.command("doctor")(says_errors(doctor.doctor_command))
