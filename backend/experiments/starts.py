@@ -55,7 +55,7 @@ class Starts:
 
         note = (
             "Means and deviations over seeds. The largest hole is what one can look through, as a share of the silhouette around it; "
-            "genus counts every tunnel, however narrow."
+            "a hook that overlaps itself in some view counts, too; genus counts every tunnel, however narrow. An open handle has both."
         )
         return tables(self.name, self.title, results, ("prompt", "start"), group, note)
 

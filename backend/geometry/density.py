@@ -16,6 +16,7 @@ HALF_LENGTH = 0.1
 """A layer of this length, as dense as the surface is, lets half of the light through (domain units)."""
 
 BLOB_RADIUS, BLOB_SLOPE = 0.5, 3.0
+EDGE_RADIUS, EDGE_SLOPE = 0.9, 200.0  # beyond, where few cameras look, nothing thickens
 NOISE = 0.02
 
 _NEIGHBOURS = torch.zeros(1, 1, 3, 3, 3)
@@ -37,7 +38,8 @@ class DensityVolume:
         self.grid = KuhnGrid(n, device)
         shapes = [(1, 4, *(n // level + 1,) * 3) for level in LEVELS]
         self._levels = [(NOISE * torch.randn(shape, generator=generator)).to(device).requires_grad_() for shape in shapes]
-        self._blob = (BLOB_SLOPE * (1 - self.grid.positions.norm(dim=-1) / BLOB_RADIUS)).view(self.grid.shape)
+        radius = self.grid.positions.norm(dim=-1).view(self.grid.shape)
+        self._blob = BLOB_SLOPE * (1 - radius / BLOB_RADIUS) - EDGE_SLOPE * (radius - EDGE_RADIUS).clamp_min(0.0)
 
     def parameters(self) -> dict[str, Tensor]:
         """[1,4,n/L+1,n/L+1,n/L+1] for each lattice: three colours before their sigmoid, then the field of the density."""

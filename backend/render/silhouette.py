@@ -36,8 +36,8 @@ def silhouette_iou(a: Mesh, b: Mesh, rasterizer: Rasterizer, *, size_px: int = 1
 def largest_hole(mesh: Mesh, rasterizer: Rasterizer, *, size_px: int = 128, azimuths: int = 24) -> float:
     """The largest opening that one can look through: its area as a share of the silhouette around it, 0 if there is none.
 
-    From `azimuths` directions, level and 25 degrees from above. Pixels of background that no path of background joins to the picture's
-    border are rays through a hole. Synchronises.
+    From `azimuths` directions, level and 25 degrees from above: pixels of background that no path of background joins to the picture's
+    border. A hook that overlaps itself in some view counts as well; the genus tells it from a handle. Synchronises.
     """
     if not len(mesh.faces):
         return 0.0

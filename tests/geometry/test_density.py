@@ -46,6 +46,14 @@ def test_normals_point_to_where_it_is_thinner():
     assert (torch.nn.functional.normalize(normals, dim=1) * points / 0.5).sum(1).min().item() > 0.98
 
 
+def test_nothing_thickens_beyond_what_cameras_frame():
+    volume = DensityVolume(20)
+    with torch.no_grad():
+        for leaf in volume.parameters().values():
+            leaf[:, 3] += 3.0  # far more than a stage moves them
+    assert 0.9 < volume.surface().vertices.norm(dim=1).max().item() < 1 - volume.grid.h / 2
+
+
 def test_samples_between_vertices_are_trilinear():
     grid = KuhnGrid(4)
     a, b = torch.tensor([0.3, -0.7, 0.2]), 0.1
