@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from backend.train.journal import Report
@@ -51,7 +52,8 @@ class _Left(ProgressColumn):
 @contextmanager
 def progress_bars() -> Iterator[Report]:
     """A `report` for `train_prior` that draws one bar with its remaining time per stage; in a log file, a line now and then."""
-    columns = (TextColumn("{task.description:9}"), BarColumn(bar_width=24), _Left(), TextColumn("{task.fields[line]}"))
+    name = TextColumn("{task.description:9}", table_column=Column(no_wrap=True, min_width=9))
+    columns = (name, BarColumn(bar_width=16), _Left(Column(no_wrap=True, min_width=16)), TextColumn("{task.fields[line]}"))
     with Progress(*columns) as bars:
         tasks: dict[str, TaskID] = {}
         last_line: dict[str, float] = {}
@@ -66,6 +68,6 @@ def progress_bars() -> Iterator[Report]:
             bars.update(tasks[stage], completed=fraction, line=line)
             if not bars.console.is_terminal and line and now - last_line.get(stage, -1e9) > PLAIN_LINE_EVERY_S:
                 last_line[stage] = now
-                bars.console.print(f"{stage} {100 * fraction:.1f} % {remaining_words(pace.left_s)} {line}", highlight=False)
+                bars.console.print(f"{stage} {100 * fraction:.1f} % {remaining_words(pace.left_s)} {line}", highlight=False, soft_wrap=True)
 
         yield report

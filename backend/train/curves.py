@@ -56,7 +56,7 @@ PANELS = {
 def draw_curves(records: Sequence[dict[str, float]], stage: str, path: Path) -> None:
     """A PNG with the stage's panels that have something to show; nothing where none has."""
     import matplotlib.figure  # here: drawing is rare and the import is slow
-    from matplotlib.ticker import LogFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     panels = [p for p in PANELS[stage] if any(name in r for r in records for name in p.curves)]
     if not panels:
@@ -71,8 +71,9 @@ def draw_curves(records: Sequence[dict[str, float]], stage: str, path: Path) -> 
         axis.set(title=panel.title, xlabel="optimiser step", ylabel=panel.unit)
         if panel.is_log:
             axis.set_yscale("log")
-            axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
-            axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+            axis.yaxis.set_minor_locator(LogLocator(subs=(2, 4, 6)))
+            for ticks in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+                ticks(FuncFormatter(lambda value, _: f"{value:g}"))
         else:
             axis.set_ylim(bottom=0)
             axis.yaxis.set_minor_formatter(NullFormatter())

@@ -27,6 +27,7 @@ class Begun(msgspec.Struct, frozen=True):
     sizes: Sizes
     history: tuple[Leg, ...] = ()  # of the release it started from
     autoencoder: str = ""  # where its autoencoder came from; empty: trained here
+    known_words: tuple[str, ...] = ()  # of the release it started from
 
 
 def begin_leg(options: TrainOptions, work: Path, pictures: str, start: Release | None, kept_vae: Release | None) -> Begun:
@@ -39,6 +40,7 @@ def begin_leg(options: TrainOptions, work: Path, pictures: str, start: Release |
     new = Begun(
         pictures, options.mix_zoo, options.start, options.seed, options.sizes,
         start.history if start else (), source.autoencoder if source else "",
+        start.card.vocabulary if start else (),
     )  # fmt: skip
     path = work / FILE
     if options.resume and path.exists() and any((work / name).exists() for name in CHECKPOINTS):

@@ -192,7 +192,7 @@ def _training(told: Told) -> str:
             f" {material.zoo_images:,} pictures of the zoo."
         )
         again = ""
-    notes = "".join(f"\n- {note}" for note in told.notes)
+    notes = "".join(f"\n- {note}" for note in told.notes) + ("\n" if told.notes else "")
     return f"""## Training
 
 {samples:,} samples in {minutes:.0f} minutes of denoiser training. {state} {data}

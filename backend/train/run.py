@@ -96,7 +96,7 @@ def train_prior(options: TrainOptions, *, report: Report = quiet) -> TrainResult
         held_out = encode_pool(trained_vae.vae, tokenizer, material.validation, work / "held_out.npy", options.device)
         if latents is None or held_out is None:
             return TrainResult(str(out), False, autoencoder=trained_vae.measures)
-        exporter = _Exporter(options, out, work, material, begun, start, trained_vae, tokenizer, held_out, report)
+        exporter = _Exporter(options, out, work, material, begun, trained_vae, tokenizer, held_out, report)
         trained = train_denoiser(
             options, trained_vae.vae, tokenizer, latents, held_out, work, stop,
             first=start.folder if start else None, grid=material.grid, export=exporter, report=report,
@@ -111,12 +111,12 @@ class _Exporter:
     """Measures and writes the folder; called with every state that is worth keeping."""
 
     def __init__(
-        self, options: TrainOptions, out: Path, work: Path, material: Material, begun: Begun, start: Release | None,
+        self, options: TrainOptions, out: Path, work: Path, material: Material, begun: Begun,
         trained_vae: TrainedAutoencoder, tokenizer: CLIPTokenizer, held_out: Latents, report: Report,
     ) -> None:  # fmt: skip
         self.options, self.out, self.work, self.material, self.begun = options, out, work, material, begun
         self.trained_vae, self.tokenizer, self.held_out, self.report = trained_vae, tokenizer, held_out, report
-        self.notes = _notes(options, material, start, tokenizer)
+        self.notes = _notes(options, material, begun, tokenizer)
         self.size_bytes = 0
 
     def __call__(self, trained: TrainedDenoiser) -> None:
@@ -182,14 +182,13 @@ def _settled(options: TrainOptions, start: Release | None, kept_vae: Release | N
     return msgspec.structs.replace(options, sizes=sizes, rate=options.peak_rate)
 
 
-def _notes(options: TrainOptions, material: Material, start: Release | None, tokenizer: CLIPTokenizer) -> tuple[str, ...]:
+def _notes(options: TrainOptions, material: Material, begun: Begun, tokenizer: CLIPTokenizer) -> tuple[str, ...]:
     """What a user should know about the words of the captions."""
     notes = []
     spoken = words_of([*material.known_captions, *(VOCABULARY if material.zoo_images else ())])
-    if start is not None:
-        new = [word for word in spoken if word not in {part for entry in start.card.vocabulary for part in words_of([entry])}]
-        if new:
-            notes.append(f"Words that '{start.name}' did not know, and that are learned from nothing: {_first(new)}.")
+    new = [word for word in spoken if word not in set(words_of(begun.known_words))]
+    if begun.start and new:
+        notes.append(f"Words that '{Path(begun.start).name}' did not know, and that are learned from nothing: {_first(new)}.")
     spelt = [word for word in spoken if len(tokenizer.tokenize(word)) > 1]
     if spelt:
         notes.append(f"Words beyond the {LEARNT_AT_MOST} that are one token each, spelt in pieces: {_first(spelt)}.")

@@ -1,6 +1,7 @@
 """A user's folder: copies and captions, a tiny training on it, its export, and a training that goes on from there."""
 
 import json
+import shutil
 
 import msgspec
 import numpy as np
@@ -128,7 +129,8 @@ def test_a_training_goes_on_from_an_export(trained, folder, tmp_path):
     tmp, _ = trained
     first = read_release(str(tmp / "out"))
     before = load_state(tmp / "work" / "denoiser.ckpt")
-    go_on = options(tmp_path, folder, start=str(tmp / "out"), sizes=Sizes(), mix_zoo=0.25, steps=0)
+    shutil.copytree(tmp / "out", tmp_path / "out")  # its export replaces what it starts from
+    go_on = options(tmp_path, folder, start=str(tmp_path / "out"), sizes=Sizes(), mix_zoo=0.25, steps=0)
     assert go_on.peak_rate == 3e-4
     train_prior(go_on)  # no step: what was loaded is what is averaged, live and exported
     loaded = load_state(tmp_path / "work" / "denoiser.ckpt")
