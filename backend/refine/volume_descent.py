@@ -52,7 +52,7 @@ class VolumeDescent:
         look = self._look(leaf, everywhere)
         loss, losses, t, bad = self.distillation(look, texts, index, everywhere)
         loss.backward()
-        raw.backward(leaf.grad + self._held(leaf, fraction, losses))
+        raw.backward(self._gradient(leaf, fraction, losses))
         for group in self.optimiser.param_groups:
             group["lr"] = RATE * warm_up(index, self.stage.steps) * ramp(self.stage.colour_rate, fraction)
         self.optimiser.step()
@@ -79,11 +79,10 @@ class VolumeDescent:
     def close(self) -> None:
         self.distillation.close()
 
-    def _held(self, leaf: Tensor, fraction: float, losses: dict[str, Tensor]) -> Tensor:
-        """Gradient of the regularisers at the field, as large relative to the distillation's on its densities as the stage says."""
-        assert leaf.grad is not None
-        self.weights.measure("distillation", leaf.grad[3])
-        total = torch.zeros_like(leaf)
+    def _gradient(self, leaf: Tensor, fraction: float, losses: dict[str, Tensor]) -> Tensor:
+        """At the field: the distillation's, and the regularisers' as large relative to it, on densities, as the stage says."""
+        total = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        self.weights.measure("distillation", total[3])
         for name, term in self.volume.regularisers(leaf).items():
             losses[name] = term.detach()
             (pull,) = torch.autograd.grad(term, leaf)
