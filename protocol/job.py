@@ -79,7 +79,7 @@ class Canvas(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     kind: Literal["latent", "pixels", "fourier"] = "latent"
-    bandwidth: Annotated[float, msgspec.Meta(gt=0.0, le=64.0)] = 4.0
+    bandwidth: Annotated[float, msgspec.Meta(gt=0.0, le=64.0)] = 3.0
     gain: Annotated[float, msgspec.Meta(gt=0.0, le=16.0)] = 2.0
 
 

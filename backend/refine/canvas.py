@@ -11,7 +11,7 @@ from torch.nn import functional
 from backend.priors.contract import Prior
 from backend.refine.seeds import generator
 
-PIXEL_RATE, NETWORK_RATE = 0.02, 2e-3
+PIXEL_RATE, NETWORK_RATE = 0.01, 2e-3
 GREY, GRAIN = 0.5, 0.05
 """Pixels begin as grey with a little noise; display values."""
 FREQUENCIES, WIDTH = 128, 128

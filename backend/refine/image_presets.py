@@ -11,6 +11,9 @@ from protocol.strict import nearest
 EDIT = "edit"
 """The preset that starts from a given picture; "default" means it where there is one."""
 
+MOTIF_RATE = (1.0, 0.1)
+"""Falling, so that the noise of the last steps does not stay in the picture as grain."""
+
 
 def _motif(card: PriorCard, steps: int, views: int) -> Stage:
     return Stage(
@@ -20,6 +23,7 @@ def _motif(card: PriorCard, steps: int, views: int) -> Stage:
         parameters={"guidance": card.sds_guidance},
         timesteps=Timesteps(low=(0.02, 0.02), high=(0.98, 0.5)),
         views=views,
+        colour_rate=MOTIF_RATE,
     )
 
 
@@ -51,7 +55,7 @@ def image_stages(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
     """The stages of a named preset for mode image or illusion. Errors: UserError naming the nearest preset."""
     presets: dict[str, tuple[Stage, ...]]
     if mode == "illusion":
-        presets = {"quick": (_motif(card, 300, 4),), "default": (_motif(card, 600, 4), _bridge(card, 150, 4))}
+        presets = {"quick": (_motif(card, 200, 4),), "default": (_motif(card, 400, 4), _bridge(card, 100, 4))}
     else:
         presets = {
             "quick": (_motif(card, 200, 2),),
