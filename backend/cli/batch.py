@@ -1,6 +1,5 @@
 """`sketchbridge batch`: many jobs from one file into one folder."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 5
 STOPPED = 130
-ENGINES = ("local", "ray")
 
 
 def batch_command(
@@ -26,7 +24,6 @@ def batch_command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for jobs that do not say otherwise; repeatable.")] = None,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Worker processes; 0 is one for each device.")] = 0,
     devices: Annotated[str, typer.Option(help="auto, cpu, or for example cuda:0,cuda:1.")] = "auto",
-    engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: actors on a Ray cluster.")] = "local",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try quarantined jobs again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a table.")] = False,
 ) -> None:
@@ -35,7 +32,7 @@ def batch_command(
 
     planned = plan_of(jobs, given_by(set_ or ()))
     make_folder(out)
-    machine = engine_named(engine, devices, workers)
+    machine = engine_on(devices, workers)
     if plan:
         print_plan(planned.plan, planned.notes, out, machine, as_json)
         return
@@ -48,7 +45,7 @@ def batch_command(
         for note in planned.notes:
             watch.note(note)
         outcome = run_plan(planned.plan, out, machine, watch, retry_failed=retry_failed)
-    write_gallery(out, watch)
+    write_gallery(out, watch, judge=not outcome.stopped)
     watch.finish(outcome)
     if outcome.stopped:
         raise typer.Exit(STOPPED)
@@ -71,26 +68,22 @@ def given_by(pairs: list[str] | tuple[()]) -> dict[str, Any]:
     return given
 
 
-def engine_named(name: str, devices: str, workers: int) -> "Engine":
+def engine_on(devices: str, workers: int) -> "Engine":
+    """Worker processes on this machine."""
     from backend.batch.engines import LocalEngine
     from backend.serve.devices import parse_devices
 
-    if name != "local":
-        raise UserError(f"There is no engine '{name}'.", "Use local.")
     return LocalEngine(parse_devices(devices), workers)
 
 
-def write_gallery(out: Path, watch: Any) -> None:
+def write_gallery(out: Path, watch: Any, judge: bool) -> None:
     """Table and page. A batch that has computed for a night does not fail because its page could not be drawn."""
     from backend import gallery
 
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        gallery.write(out)
+        gallery.make(out, judge=judge)
     except SketchBridgeError as error:
         watch.note(f"The report could not be made: {error} Try `sketchbridge report {out}`.")
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def print_plan(plan: "Plan", notes: list[str], out: Path, machine: "Engine", as_json: bool) -> None:

@@ -1,0 +1,109 @@
+"""SketchBridge from Python: one job here, one job on a server, many jobs into a folder.
+
+Settings are those of `protocol.job.RefineJob`, by name.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.batch.board import Watch
+from backend.batch.engines import Engine, LocalEngine
+from backend.batch.expand import expand
+from backend.batch.places import Place
+from backend.batch.plan import plan_jobs, plan_of
+from backend.batch.read_jobs import Entry
+from backend.batch.run import Outcome, run_plan
+from backend.errors import UserError
+from protocol.job import RefineJob, job_from
+from protocol.version import DEFAULT_PORT
+
+if TYPE_CHECKING:
+    from backend.batch.remote import Submitted
+    from backend.refine.events import Event
+    from backend.refine.result import Result
+
+__all__ = ["Outcome", "batch", "refine", "submit"]
+
+LOCAL_SERVER = f"tcp://127.0.0.1:{DEFAULT_PORT}"
+
+
+def refine(
+    job: RefineJob | None = None, out: Path | str | None = None, listen: "Callable[[Event], None] | None" = None, **settings: Any
+) -> "Result":
+    """Run one job here and now; with `out` its asset, sheet and report are written there. Returns the result with its arrays.
+
+    Errors: as `backend.refine.run.refine`.
+
+    Example: `refine(sketch="flower.glb", prompt="a red flower", out="out/flower")`.
+    """
+    from backend.refine.read_inputs import read_inputs
+    from backend.refine.report import write_report
+    from backend.refine.run import refine as run
+
+    asked = _job(job, settings)
+    folder = None if out is None else Path(out)
+    result = run(asked, read_inputs(asked), out=folder, listen=listen)
+    if folder is not None and result.exported is not None:
+        write_report(result, folder)
+    return result
+
+
+def submit(job: RefineJob | None = None, address: str = LOCAL_SERVER, token: str = "", label: str = "", **settings: Any) -> "Submitted":
+    """Send one job to a running server; `.wait(out)` of what is returned fetches its files.
+
+    Errors: as `backend.batch.remote.send`.
+    """
+    from backend.batch.remote import send
+
+    return send(_job(job, settings), address, token, label)
+
+
+def batch(
+    jobs: Path | str | Iterable[RefineJob | Mapping[str, Any]],
+    out: Path | str,
+    *,
+    workers: int = 0,
+    devices: tuple[str, ...] = (),
+    engine: Engine | None = None,
+    watch: Watch | None = None,
+    retry_failed: bool = False,
+    report: bool = True,
+    **defaults: Any,
+) -> Outcome:
+    """Run many jobs into the folder `out`: a job file, or jobs as structs or as settings, sweeps included (relative to here).
+
+    The same again does only what is left. `defaults`: settings for jobs that do not say otherwise. `report`: table and page at the end.
+    Call it under `if __name__ == "__main__":`. Errors: as `plan_of` and `run_plan`.
+    """
+    if isinstance(jobs, str | Path):
+        planned = plan_of(Path(jobs), defaults)
+    else:
+        entries = (Entry(Place("jobs", label=f"job {number}"), _settings(each), {}) for number, each in enumerate(jobs, 1))
+        planned = plan_jobs(expand(entries, Path.cwd(), defaults))
+        if not planned.plan.jobs:
+            raise UserError("There is no job to run.", "Give at least one.")
+    outcome = run_plan(planned.plan, Path(out), engine or LocalEngine(devices, workers), watch, retry_failed=retry_failed)
+    if report:
+        from backend import gallery
+
+        gallery.make(Path(out), judge=not outcome.stopped)
+    return outcome
+
+
+def _job(job: RefineJob | None, settings: Mapping[str, Any]) -> RefineJob:
+    if job is not None and settings:
+        raise UserError("Both a job and settings were given.", "Give one of them.")
+    if "sketch" in settings:
+        settings = {**settings, "sketch": str(settings["sketch"])}
+    return job if job is not None else job_from(dict(settings))
+
+
+def _settings(each: RefineJob | Mapping[str, Any]) -> dict[str, Any]:
+    """As a job file would give them; a struct's empty lists are values, not sweeps."""
+    from msgspec import to_builtins
+
+    if isinstance(each, RefineJob):
+        settings: dict[str, Any] = to_builtins(each)
+        return {name: value for name, value in settings.items() if value is not None}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in each.items()}
