@@ -90,7 +90,7 @@ def load_clip(folder: str | Path, device: torch.device | str = "cpu") -> ClipSim
     from transformers import CLIPModel, CLIPTokenizer
 
     try:
-        model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        model: Any = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # foreign readers fail in every way there is
         raise ResourceError(f"The CLIP model in '{folder}' could not be loaded: {first_line(error)}.", "Download it again.") from error

@@ -43,7 +43,8 @@ def frechet_gaussians(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, cova
 
 def _covariance(x: Tensor) -> Tensor:
     centred = x - x.mean(0)
-    return centred.T @ centred / (len(x) - 1)
+    covariance: Tensor = centred.T @ centred / (len(x) - 1)
+    return covariance
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def inception(p: Tensor) -> Inception:
 
 def entropy(p: Tensor) -> Tensor:
     """Shannon entropy in nats over the last axis, with 0 log 0 = 0: [..., K] -> [...]."""
-    return torch.special.entr(p).sum(-1)
+    total: Tensor = torch.special.entr(p).sum(-1)
+    return total
 
 
 def gain(iq: float, iv: float) -> float:

@@ -97,7 +97,9 @@ def judge_prior(
     scale = prior.card.guidance if guidance is None else guidance
     null = prior.embed([""])
     done: list[PairSamples] = []
-    embeddings, real, again = [], [], []
+    embeddings: list[Tensor] = []
+    real: list[Tensor] = []
+    again: list[Tensor] = []
     for i, (noun, colour) in enumerate(pairs):
         caption = caption_of(noun, colour)
         source = torch.Generator().manual_seed(1_000_003 * seed + i)

@@ -65,7 +65,7 @@ def train(
     torch.manual_seed(seed)
     source = torch.Generator().manual_seed(seed)
     network = start or JudgeNetwork({head: len(LABELS[head]) for head in HEADS})
-    network = network.requires_grad_(True).to(memory_format=torch.channels_last).train()
+    network = network.requires_grad_(True).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), rate, (0.9, 0.99), weight_decay=WEIGHT_DECAY)
     labels = torch.from_numpy(made.labels)
     step, loss_so_far = 0, float("nan")
