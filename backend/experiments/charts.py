@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from backend.experiments.contract import Spread
 DPI, WIDTH_IN = 150, 7.2
 MARK, LINES = "#c44601", ("#1f6fb2", "#c44601", "#3a8f5c", "#8a5fb0", "#7a7a7a", "#b8860b")
 GREY = "#8c8c8c"
+LETTERS = 14  # above a column
 
 
 class Mark(NamedTuple):
@@ -64,18 +66,20 @@ def lines(path: Path, drawn: Sequence[Line], *, x: str, y: str, title: str = "")
 def sheet(path: Path, rows: Sequence[tuple[str, np.ndarray]], columns: Sequence[str] = ()) -> Path:
     """Rows of pictures [n, S, S, 3] uint8 with their names to the left, and names above the columns."""
     across, down = max(len(pictures) for _, pictures in rows), len(rows)
-    left, top, side = 1.25, 0.5 if columns else 0.05, 0.86
+    left, top, side = 1.6, 0.55 if columns else 0.05, 0.86
     figure = _figure(left + across * side + 0.05, top + down * side + 0.05)
     width, height = figure.get_size_inches()
     for r, (label, pictures) in enumerate(rows):
         y = height - top - (r + 1) * side
-        figure.text((left - 0.08) / width, (y + side / 2) / height, label, ha="right", va="center", fontsize=9)
+        shown = "\n".join(wrap(label, 2 * LETTERS - 9))
+        figure.text((left - 0.08) / width, (y + side / 2) / height, shown, ha="right", va="center", fontsize=9)
         for c, picture in enumerate(pictures):
             axis = figure.add_axes(((left + c * side) / width, y / height, (side - 0.04) / width, (side - 0.04) / height))
             axis.imshow(picture, interpolation="nearest" if len(picture) < 100 else "antialiased")
             axis.set_axis_off()
             if r == 0 and c < len(columns):
-                figure.text((left + (c + 0.48) * side) / width, 1 - 0.06 / height, columns[c], ha="center", va="top", fontsize=6, wrap=True)
+                words = "\n".join(wrap(columns[c], LETTERS))
+                figure.text((left + (c + 0.48) * side) / width, 1 - (top - 0.05) / height, words, ha="center", va="bottom", fontsize=6.5)
     figure.savefig(path)
     return path
 

@@ -140,9 +140,9 @@ class TextToImage:
         for name, own in _by_method(results).items():
             arrays = next((found for result in own if (found := kept(folder, result.values)) is not None), None)
             if arrays is not None:
-                shown.append(((REFERENCES.get(name) or TITLES[name]).replace(", ", ",\n"), arrays["pictures"][:SHEET_COLUMNS]))
+                shown.append((REFERENCES.get(name) or TITLES[name], arrays["pictures"][:SHEET_COLUMNS]))
         if shown:
-            words = [caption[0].replace(", ", ",\n") for caption in results[0].cell.spec["captions"][:SHEET_COLUMNS]]
+            words = [caption[0] for caption in results[0].cell.spec["captions"][:SHEET_COLUMNS]]
             made.append(sheet(folder / "pictures.png", shown, words))
         return made
 

@@ -1,15 +1,15 @@
 """One method on a prior of pictures: latents from noise, optimised for a prompt (gradients.md 4.1)."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from backend.distill import methods
-from backend.distill.contract import Critic, Method, MethodState, Role
-from backend.distill.prompts import PromptBank
+from backend.distill.contract import Critic, Method, MethodState, Pose, Role
+from backend.distill.prompts import OF_VIEWS, PromptBank
 from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule, bounds, draw_timesteps
 from backend.errors import UserError
@@ -17,12 +17,14 @@ from backend.priors.contract import Condition, Prior
 from backend.priors.counting import CountingPrior
 from backend.priors.sampling import sample
 from backend.refine.seeds import generator
+from backend.render.cameras import orbit
 from backend.study.entries import differing
 
 LARGEST_RATE = 0.1
 FIRST_STAGE_SHARE = 0.2  # 500 of 2500 steps (arXiv 2406.09417, appendix A)
 FULL_STEPS = 500
 SAMPLER_STEPS = 20
+ELEVATION_DEG = 15.0
 LEVELS_ASKED = 16  # noise levels over which the mean number of rows is taken
 SCHEDULES = {
     "sdi": Schedule.of("linear", (0.25, 0.25), (0.98, 0.25)),
@@ -37,8 +39,18 @@ class PictureRun:
     """Steps of one method on `count` pictures. `rows` are denoiser rows per picture so far, the critic's predictions included."""
 
     def __init__(
-        self, prior: Prior, name: str, given: Mapping[str, Any], prompt: str, *, count: int, seed: int, source_prompt: str = ""
+        self,
+        prior: Prior,
+        name: str,
+        given: Mapping[str, Any],
+        prompt: str | Sequence[str],
+        *,
+        count: int,
+        seed: int,
+        source_prompt: str = "",
+        around: bool = False,
     ) -> None:
+        """`prompt`: one for all pictures, or one for each. `around`: they stand for views from as many sides, which a critic is told."""
         self.name, self.seed, self.count = name, seed, count
         self.prior = CountingPrior(prior)
         self.method = methods.method(name)
@@ -51,8 +63,8 @@ class PictureRun:
         roles: dict[Role, None] = dict.fromkeys(self.method.roles(self.parameters))
         if self.first is not None:
             roles |= dict.fromkeys(self.first.roles(self.first_parameters))
-        texts = PromptBank(prior, prompt, roles, words=[], source_prompt=source_prompt if self.method.uses_reference else "")
-        self.conditions: dict[str, Condition] = {str(role): condition for role, condition in texts.conditions([""] * count).items()}
+        source = source_prompt if self.method.uses_reference else ""
+        self.conditions: dict[str, Condition] = _conditions(prior, [prompt] * count if isinstance(prompt, str) else prompt, roles, source)
         self.reference: Tensor | None = None
         self.latents = start_noise(prior, count, seed)
         if self.method.uses_reference:
@@ -69,6 +81,7 @@ class PictureRun:
             self.critic = LoRACritic(
                 prior, rank=self.parameters.critic_rank, rate=self.parameters.critic_rate, generator=generator(seed, "critic")
             )
+        self.pose = _pose_around(count, prior.device) if around else None
         self.objects: dict[str, Tensor] = {}
         self.steps_done = 0
         self.seconds = 0.0
@@ -106,14 +119,15 @@ class PictureRun:
         local, stage = (index, switch) if early else (index - switch, steps - switch)
         state = MethodState(step=local, steps=max(stage, 1), critic=self.critic, reference=self.reference)
         latents = self.latents.detach()
-        distilled = method.gradient(self.prior, latents, t, self._draw(method, parameters), self.conditions, None, parameters, state)
+        draws = self._draw(method, parameters)
+        distilled = method.gradient(self.prior, latents, t, draws, self.conditions, self.pose, parameters, state)
         self.latents.grad = distilled.gradient.to(self.latents.dtype)
         # The card's rate is for hundreds of steps; with fewer ones longer, so that an equal budget lets everyone get equally far.
         rate = self.prior.card.picture_rate
         self.optimiser.param_groups[0]["lr"] = min(max(rate, rate * FULL_STEPS / steps), max(rate, LARGEST_RATE))
         self.optimiser.step()
         if self.critic is not None:
-            self.critic.train_step(latents, self.conditions["critic"], None, generator(self.seed, "critic", self.steps_done))
+            self.critic.train_step(latents, self.conditions["critic"], self.pose, generator(self.seed, "critic", self.steps_done))
         if self.prior.device.type == "cuda":
             torch.cuda.synchronize()  # for the seconds alone
         self.steps_done += 1
@@ -149,13 +163,29 @@ class PictureRun:
         return made
 
 
+def _pose_around(count: int, device: torch.device) -> Pose:
+    """Cameras at even distances around an object, a little above it."""
+    azimuth = [360.0 * k / count for k in range(count)]
+    camera = orbit(azimuth, [ELEVATION_DEG] * count, 35.0, 0.8, radius=1.0)
+    both = torch.tensor(azimuth), torch.full((count,), ELEVATION_DEG)
+    return Pose(both[0].to(device), both[1].to(device), camera.camera_to_world.to(device))
+
+
 def start_noise(prior: Prior, count: int, seed: int) -> Tensor:
     """[count,C,H,W] N(0, I), the same for every method of a comparison."""
     return torch.randn(count, *prior.latent_shape, generator=generator(seed, "start")).to(prior.device)
 
 
-def sampled_latents(prior: Prior, prompt: str, count: int, seed: int) -> Tensor:
+def _conditions(prior: Prior, prompts: Sequence[str], roles: Iterable[Role], source_prompt: str) -> dict[str, Condition]:
+    """By role: a row per picture, or one row where all pictures share it."""
+    banks = {text: PromptBank(prior, text, roles, words=[], source_prompt=source_prompt) for text in dict.fromkeys(prompts)}
+    found = [banks[text].conditions([""]) for text in prompts]
+    return {str(role): Condition.cat([own[role] for own in found]) if role in OF_VIEWS else found[0][role] for role in found[0]}
+
+
+def sampled_latents(prior: Prior, prompt: str | Sequence[str], count: int, seed: int) -> Tensor:
     """[count,C,H,W] by the prior's own sampler from the same start: what distillation is measured against."""
-    condition, null = prior.embed([prompt] * count), prior.embed([""] * count)
+    condition = prior.embed([prompt] * count if isinstance(prompt, str) else prompt)
+    null = prior.embed([""] * count)
     noise = start_noise(prior, count, seed)
     return sample(prior, condition, null, guidance=prior.card.guidance, steps=SAMPLER_STEPS, latents=noise).float()
