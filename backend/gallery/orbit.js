@@ -1,7 +1,18 @@
 "use strict";
 // One canvas in which an asset can be turned. Draws when something has changed, and only then.
-const FIELD_OF_VIEW_DEG = 32, TURN_PER_PX = 0.008, TURN_PER_KEY = Math.PI / 18, STEEPEST = 1.5;
+const FIELD_OF_VIEW_DEG = 32, TURN_PER_PX = 0.008, TURN_PER_KEY = Math.PI / 18, STEEPEST = 1.5, MARGIN = 1.06;
 const START = { azimuth: 0.5, elevation: 0.3, zoom: 1 };
+
+// Largest distance of a vertex from a point; the sphere around a box would leave much of the window empty.
+function farthest(scene, middle) {
+  const point = new THREE.Vector3();
+  let most = 0;
+  scene.traverse((part) => {
+    const positions = part.isMesh ? part.geometry.attributes.position : { count: 0 };
+    for (let i = 0; i < positions.count; i++) most = Math.max(most, point.fromBufferAttribute(positions, i).applyMatrix4(part.matrixWorld).distanceTo(middle));
+  });
+  return most;
+}
 
 class Orbit {
   constructor(canvas) {
@@ -23,10 +34,10 @@ class Orbit {
     const wanted = this.wanted;
     return new Promise((resolve, reject) => new THREE.GLTFLoader().parse(buffer, "", resolve, reject)).then((gltf) => {
       if (wanted !== this.wanted) return 0;
-      const sphere = new THREE.Box3().setFromObject(gltf.scene).getBoundingSphere(new THREE.Sphere());
-      const scale = 1 / Math.max(sphere.radius, 1e-9);
+      const middle = new THREE.Box3().setFromObject(gltf.scene).getCenter(new THREE.Vector3());
+      const scale = 1 / Math.max(farthest(gltf.scene, middle), 1e-9);
       this.asset = new THREE.Group();
-      gltf.scene.position.sub(sphere.center);
+      gltf.scene.position.sub(middle);
       this.asset.add(gltf.scene);
       this.asset.scale.setScalar(scale);
       this.scene.add(this.asset);
@@ -57,7 +68,7 @@ class Orbit {
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
     const half = (FIELD_OF_VIEW_DEG * Math.PI) / 360;
-    const distance = this.at.zoom / Math.sin(Math.min(half, Math.atan(Math.tan(half) * this.camera.aspect)));
+    const distance = (MARGIN * this.at.zoom) / Math.sin(Math.min(half, Math.atan(Math.tan(half) * this.camera.aspect)));
     const { azimuth, elevation } = this.at;
     const level = Math.cos(elevation);
     this.camera.position.set(Math.sin(azimuth) * level, Math.sin(elevation), Math.cos(azimuth) * level).multiplyScalar(distance);

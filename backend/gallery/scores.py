@@ -41,8 +41,8 @@ class Scorer:
     clip_folder: Path | None = None
     weights: Path = WEIGHTS
     views: int = VIEWS
-    judge: Judge | None = None
-    clip: ClipSimilarity | None = None
+    judge: Judge | None = field(default=None, init=False)
+    clip: ClipSimilarity | None = field(default=None, init=False)
     judged: int = field(default=0, init=False)
     """How many assets were judged anew."""
 
@@ -71,7 +71,7 @@ class Scorer:
         return {
             "version": VERSION,
             "asset_sha256": sha256(asset),
-            "judge_sha256": _digest_once(str(self.weights)) if self.judge is None else self.judge.facts.get("sha256", ""),
+            "judge_sha256": _digest_once(str(self.weights)),
             "prompt": prompt,
             "front_deg": front_deg,
             "views": self.views,

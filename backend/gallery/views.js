@@ -44,7 +44,7 @@ function badge(row) {
   return row.status === "done" ? null : make("span", { class: `badge ${row.status.replace(/ .*/, "")}` }, row.status);
 }
 
-const KEY_MEASURES = ["recall", "judge_noun_share", "judge_colour_share", "judge_ig", "clip_similarity", "silhouette_iou", "total_s"];
+const KEY_MEASURES = ["recall", "judge_noun_share", "judge_colour_share", "judge_ig", "clip_similarity", "growth", "total_s"];
 const keyMeasures = () => KEY_MEASURES.filter(hasValues).slice(0, 4);
 
 function measures(row) {
