@@ -1,0 +1,155 @@
+"""What tables make of results, against numbers worked out by hand; and that every registered experiment plans."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from backend.errors import UserError
+from backend.experiments.captions import CLEAN, caption_of, captions, known_nouns, renders
+from backend.experiments.contract import Cell, Plan, Result, Spread, Table
+from backend.experiments.registry import EXPERIMENTS, experiment
+from backend.experiments.report import csv_text, markdown_text, spread
+from backend.experiments.write import publish, write_all
+from backend.priors.card import PriorCard, read_card
+from backend.priors.resolve import STARTER
+from backend.zoo.captions import FULL, caption
+from backend.zoo.catalogue import NOUNS, make_object
+
+
+def test_spread_is_mean_and_sample_deviation():
+    assert spread([1.0, 3.0]) == Spread(2.0, math.sqrt(2.0), 2)
+    assert spread([5]) == Spread(5.0, 0.0, 1)
+    assert spread([]) is None and spread([1.0, math.inf]) is None
+
+
+def test_spreads_in_text():
+    rows = [["a|b", Spread(1.25, 0.5, 3), 2, None], ["c", Spread(7.0, 0.0, 1), 3, "why"]]
+    table = Table("t", "T", ("method", "x", "n", "remark"), rows, {"x": 1}, "A note.")
+    assert csv_text(table).splitlines() == ["method,x,x sd,n,remark", "a|b,1.25,0.5,2,", "c,7,0,3,why"]
+    assert markdown_text(table).splitlines()[2:] == [
+        "| method | x | n | remark |",
+        "|---|---|---|---|",
+        "| a/b | 1.2 ± 0.5 | 2 |  |",
+        "| c | 7.0 | 3 | why |",
+        "",
+        "A note.",
+    ]
+
+
+def _table1_result(method, seed, frechet, noun, failure="", **more):
+    spec = {"of": method, "seed": seed, "captions": [["a red apple", "apple", "red", "plain", ""]] * 4, "steps": 9, "equal": ""}
+    values = {} if failure else {"frechet": frechet, "shares": {"noun": noun, "colour": 1.0, "both": noun}, **more}
+    return Result(Cell(f"{method} {seed}", spec), values, failure)
+
+
+def test_table1_means_over_seeds():
+    results = [
+        _table1_result("ddim", 0, 1.0, 1.0, rows=40, steps=20, seconds=0.5),
+        _table1_result("sds", 0, 4.0, 0.5, rows=600, steps=300, seconds=2.0),
+        _table1_result("bridge", 0, 0.0, 0.0, failure="It broke."),
+        _table1_result("sds", 1, 6.0, 1.0, rows=600, steps=300, seconds=4.0),
+    ]
+    read = list(csv.DictReader(io.StringIO(csv_text(experiment("table1").tables(results)[0]))))
+    assert [row["method"] for row in read] == ["DDIM, 20 steps", "SDS", "Bridge"]
+    assert (float(read[1]["Frechet distance"]), float(read[1]["Frechet distance sd"])) == (5.0, pytest.approx(math.sqrt(2), abs=1e-4))
+    assert (float(read[1]["noun"]), float(read[1]["seconds"]), read[1]["steps"]) == (0.75, 3.0, "300")
+    assert read[2]["Frechet distance"] == "" and read[2]["remark"] == "It broke."
+
+
+def _janus_result(variant, noun, seed, iq, iv):
+    spec = {"form": "particles", "variant": variant, "caption": [noun], "seed": seed, "steps": 1}
+    return Result(Cell("c", spec), {"iq": iq, "iv": iv, "noun": 1.0, "colour": 1.0, "front": 0.5, "apart": 1.0, "seconds": 60.0})
+
+
+def test_janus_gives_both_averages_of_the_gain():
+    """Gains of the published columns are ratios of means or means of ratios, and those differ (gradients.md 4.7)."""
+    results = [
+        _janus_result("esd-1", "cat", 0, 1.0, 2.0),
+        _janus_result("esd-1", "duck", 0, 3.0, 3.3),
+        _janus_result("vsd", "cat", 0, 2.0, 2.0),
+    ]
+    table = experiment("janus").tables(results)[0]
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["ESD, λ 1"]["IG of means"].mean == pytest.approx((2.65 - 2.0) / 2.0)
+    assert rows["ESD, λ 1"]["mean IG"].mean == pytest.approx((1.0 + 0.1) / 2)
+    assert rows["VSD"]["IG of means"].mean == 0.0 and rows["VSD"]["minutes"].mean == 1.0
+
+
+def test_objects_are_averaged_within_a_seed_first():
+    """Two seeds of one object and two: (2 + 4) / 2 = 3 and 7 give 5 +- sqrt 8; what failed is not counted."""
+    made = [("apple", 0, 2.0), ("mug", 0, 4.0), ("apple", 1, 7.0)]
+    spec = {"method": "sds", "steps": 1, "equal": ""}
+    results = [Result(Cell("c", {**spec, "caption": [noun], "seed": seed}), {"noun": value, "seconds": 60.0}) for noun, seed, value in made]
+    results.append(Result(Cell("c", {**spec, "caption": ["mug"], "seed": 1}), {}, "It broke."))
+    table = experiment("table2").tables(results)[0]
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["noun"] == Spread(5.0, pytest.approx(math.sqrt(8)), 2)
+    assert row["minutes"].mean == 1.0 and row["remark"] == "1 failed: It broke."
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("size", ["quick", "full"])
+def test_every_experiment_plans_distinct_cells_that_fit_a_line_of_json(name, size):
+    found = experiment(name)
+    card = read_card(STARTER)
+    cells = found.cells(Plan(card, size))
+    assert cells and len({(cell.name, str(sorted(cell.spec.items()))) for cell in cells}) == len(cells)
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert found.cells(Plan(card, size)) == cells
+    assert found.name == name
+    assert list(found.tables([])) is not None
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "janus", "sketch-to-real", "painting", "illusion"])
+def test_numbers_and_methods_that_were_asked_for(name):
+    found = experiment(name)
+    card = read_card(STARTER)
+    more = len(found.cells(Plan(card, "quick", seeds=3)))
+    assert more == 3 * len(found.cells(Plan(card, "quick", seeds=1)))
+    with pytest.raises(UserError, match="has no 'sdss'"):
+        found.cells(Plan(card, methods=("sdss",)))
+
+
+def test_captions_are_whole_ones_of_the_zoo_and_the_prior():
+    card = PriorCard(nouns=("apple", "zebra", "mug"), patterns=("plain", "striped"))
+    asked = captions(card, 40)
+    assert {one.noun for one in asked} == {"apple", "mug"} == set(known_nouns(card)) and {one.pattern for one in asked} <= {
+        "plain",
+        "striped",
+    }
+    assert asked[:10] == captions(card, 10)
+    assert known_nouns(PriorCard()) == NOUNS
+    assert len({one.view for one in asked}) > 1
+    thing = make_object(1, "mug", "orange", "striped")
+    assert caption_of("mug", "orange", "striped", "front view").text == caption(thing, 0, 10, np.random.default_rng(0), choices=FULL)
+    assert CLEAN.clay == CLEAN.corrupted == 0.0
+
+
+def test_renders_are_of_the_caption_and_repeat():
+    asked = [caption_of("apple", "red", view="overhead view"), caption_of("apple", "blue")]
+    pictures = renders(asked, 2, 70_000_000, 24)
+    assert pictures.shape == (4, 3, 24, 24) and pictures.dtype == torch.float32
+    assert torch.equal(pictures, renders(asked, 2, 70_000_000, 24))
+    middle = pictures[:, :, 8:16, 8:16].mean((2, 3))
+    assert (middle[:2, 0] > middle[:2, 2]).all() and (middle[2:, 2] > middle[2:, 0]).all()
+
+
+def test_a_page_gets_tables_and_figures_between_its_marks(tmp_path):
+    results = [_table1_result("sds", seed, 4.0 + seed, 0.5, rows=600, steps=300, seconds=2.0) for seed in (0, 1)]
+    made = write_all(experiment("table1"), results, tmp_path / "out", "How it was made.")
+    page = tmp_path / "docs" / "results.md"
+    page.parent.mkdir()
+    page.write_text("# Results\n\n<!-- experiment table1 -->\nold\n<!-- end -->\n\n<!-- experiment janus -->\nkept\n<!-- end -->\n")
+    written = publish("table1", made, page)
+    text = page.read_text()
+    assert "old" not in text and "kept" in text and "How it was made." in text and "| SDS | 4.50 ± 0.71 |" in text
+    assert "(pictures/table1_frechet.png)" in text and written[1:] == [page.parent / "pictures" / "table1_frechet.png"]
+    once = page.read_text()
+    publish("table1", made, page)
+    assert page.read_text() == once
+    with pytest.raises(UserError, match="no place"):
+        publish("painting", made, page)
