@@ -20,17 +20,6 @@ def noise_from(output: Tensor, parametrisation: str, x_t: Tensor, alpha: Tensor,
     raise ValueError(f"parametrisation must be one of {PARAMETRISATIONS}, got {parametrisation!r}")
 
 
-def output_from(noise: Tensor, parametrisation: str, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """What a network of this parametrisation would have put out: the inverse of `noise_from`."""
-    if parametrisation == "epsilon":
-        return noise
-    if parametrisation == "v_prediction":
-        return alpha * noise - sigma * clean_from(noise, x_t, alpha, sigma)
-    if parametrisation == "sample":
-        return clean_from(noise, x_t, alpha, sigma)
-    raise ValueError(f"parametrisation must be one of {PARAMETRISATIONS}, got {parametrisation!r}")
-
-
 def training_target(clean: Tensor, noise: Tensor, parametrisation: str, alpha: Tensor, sigma: Tensor) -> Tensor:
     """What a network of this parametrisation should put out at x_t = alpha clean + sigma noise; exact also where alpha is 0."""
     if parametrisation == "epsilon":

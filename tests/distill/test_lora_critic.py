@@ -12,7 +12,7 @@ from backend.distill.lora_critic import LoRACritic
 from backend.errors import UserError
 from backend.priors.card import read_card
 from backend.priors.contract import Condition
-from backend.priors.conversions import clean_from, output_from, training_target
+from backend.priors.conversions import clean_from, noise_from, training_target
 from backend.priors.counting import CountingPrior
 from backend.priors.diffusers_prior import DiffusersPrior
 from backend.priors.loading import load_networks
@@ -326,7 +326,8 @@ def test_a_lesson_is_the_mean_square_of_the_networks_own_output(load, shape):
     noise = torch.randn(scene.z.shape, generator=generator)
     x_t = add_noise(prior, scene.z, t, noise)
     alpha, sigma = (value.view(-1, 1, 1, 1) for value in prior.coefficients(t))
-    output = output_from(scene_noise(prior, x_t, t, scene.condition), prior.parametrisation, x_t, alpha, sigma)
+    said = scene_noise(prior, x_t, t, scene.condition)
+    output = training_target(clean_from(said, x_t, alpha, sigma), said, prior.parametrisation, alpha, sigma)
     target = {"epsilon": noise, "v_prediction": alpha * noise - sigma * scene.z, "sample": scene.z}[prior.parametrisation]
     torch.testing.assert_close(reported, (output - target).square().mean(), rtol=1e-4, atol=1e-6)
 
@@ -341,8 +342,8 @@ def test_training_target_is_the_output_for_the_true_noise_and_finite_without_sig
     alpha = torch.tensor([0.8, 0.3], dtype=torch.float64).view(-1, 1, 1, 1)
     sigma = (1 - alpha**2).sqrt()
     x_t = alpha * z + sigma * e
-    expected = output_from(e, parametrisation, x_t, alpha, sigma)
-    torch.testing.assert_close(training_target(z, e, parametrisation, alpha, sigma), expected, atol=1e-14, rtol=1e-12)
+    output = training_target(z, e, parametrisation, alpha, sigma)
+    torch.testing.assert_close(noise_from(output, parametrisation, x_t, alpha, sigma), e, atol=1e-14, rtol=1e-12)
     torch.testing.assert_close(clean_from(e, x_t, alpha, sigma), z, atol=1e-14, rtol=1e-12)
     assert training_target(z, e, parametrisation, 0 * alpha, sigma / sigma).isfinite().all()
     with pytest.raises(ValueError, match="flow"):

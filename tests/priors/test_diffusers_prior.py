@@ -7,6 +7,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from backend.errors import ResourceError, UserError
 from backend.priors import diffusers_prior
 from backend.priors.card import PriorCard, write_card
+from backend.priors.conversions import clean_from
 from backend.priors.diffusers_prior import DiffusersPrior
 from backend.priors.resolve import STARTER, resolve_prior
 from backend.priors.sampling import sample, sdedit
@@ -197,3 +198,17 @@ def test_bf16_networks_keep_float32_arithmetic(folder, prior):
     assert noise.dtype == half.encode(torch.rand(1, 3, 16, 16)).dtype == half.decode(z).dtype == torch.float32
     assert (noise - exact).abs().mean() < 0.05 * exact.abs().mean()
     assert all(torch.equal(a, b) for a, b in zip(half.coefficients(t), prior.coefficients(t), strict=True))
+
+
+def test_a_schedule_that_ends_without_any_signal_still_gives_finite_clean_latents(tmp_path):
+    """Zero terminal SNR (arXiv 2305.08891): abar is exactly 0 at the last level of the file's own schedule."""
+    prior = DiffusersPrior.load(write_tiny_folder(tmp_path / "zero", prediction="v_prediction", rescale_betas_zero_snr=True))
+    assert 0.0 < prior.abar_host[-1] < prior.abar_host[-2] < 1e-5
+    last = torch.tensor([prior.timesteps - 1])
+    z_t = torch.randn(1, *prior.latent_shape, generator=torch.Generator().manual_seed(0))
+    alpha, sigma = (value.view(-1, 1, 1, 1) for value in prior.coefficients(last))
+    noise = prior.predict_noise(z_t, last, prior.embed(["red"]))
+    clean = clean_from(noise, z_t, alpha, sigma)
+    said = prior.network_output(z_t, last, prior.embed(["red"])).detach()
+    torch.testing.assert_close(clean, alpha * z_t - sigma * said, atol=2e-3, rtol=1e-3)
+    assert sample(prior, prior.embed(["red"]), prior.embed([""]), steps=3, latents=z_t).isfinite().all()

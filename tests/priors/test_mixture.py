@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from backend.errors import UserError
-from backend.priors.conversions import clean_from, noise_from, output_from
+from backend.priors.conversions import clean_from, noise_from, training_target
 from backend.priors.mixture import GaussianMixturePrior
 from backend.priors.nodes import as_rows
 from backend.priors.sampling import guided_field
@@ -54,7 +54,7 @@ def test_e2_conversions_round_trip(parametrisation):
     alpha, sigma = spread(abar.sqrt()), spread((1 - abar).sqrt())
     x_t = alpha * clean + sigma * noise
     expected = {"epsilon": noise, "v_prediction": alpha * noise - sigma * clean, "sample": clean}[parametrisation]
-    torch.testing.assert_close(output_from(noise, parametrisation, x_t, alpha, sigma), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(training_target(clean, noise, parametrisation, alpha, sigma), expected, atol=1e-12, rtol=0)
     torch.testing.assert_close(noise_from(expected, parametrisation, x_t, alpha, sigma), noise, atol=1e-12, rtol=0)
     torch.testing.assert_close(clean_from(noise, x_t, alpha, sigma), clean, atol=1e-12, rtol=0)
 

@@ -8,8 +8,15 @@ import trimesh
 from backend.assets.mesh import TriangleMesh
 from backend.priors.card import PriorCard, write_card
 from backend.priors.resolve import resolve_prior
+from backend.refine import export
 from protocol.job import Budget, RefineJob, Shading, Stage, Timesteps
 from tests.priors.tiny import WORDS, write_tiny_folder
+
+
+@pytest.fixture(autouse=True)
+def small_sheets(monkeypatch):
+    """Contact sheets of 32 px a picture: at their full size they would cost more than the steps of a small run."""
+    monkeypatch.setattr(export, "SHEET_PX", 32)
 
 
 @pytest.fixture(scope="session")
