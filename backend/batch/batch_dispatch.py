@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,7 @@ class BatchDispatch(Dispatch):
             return
         for index, worker in enumerate(self._workers):
             if worker.state == "idle":
-                job = self._order.choose(index, [job for job in self._table.queue if fits(job.job.device, worker.device)], time.monotonic())
+                job = self._order.choose(index, self._table.queue, time.monotonic(), partial(_fits, worker.device))
                 if job is not None:
                     self._run(job, worker)
 
@@ -84,6 +85,10 @@ class BatchDispatch(Dispatch):
 
     def _folder(self, job: StoredJob) -> Path:
         return self._table.store.job_folder(job.id)
+
+
+def _fits(device: str, job: StoredJob) -> bool:
+    return fits(job.job.device, device)
 
 
 def offered(priors: Iterable[str]) -> dict[str, OfferedPrior]:

@@ -1,7 +1,7 @@
 """Which of the waiting jobs a worker gets: one whose prior it has loaded, but not for ever."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from backend.serve.stored_job import StoredJob
 
@@ -17,19 +17,22 @@ class WarmOrder:
         self._warm: dict[int, tuple[str, float]] = {}  # worker -> prior, since when
         self._served: dict[str, float] = {}  # prior -> when a job of it was last begun
 
-    def choose(self, worker: int, waiting: Sequence[StoredJob], now: float) -> StoredJob | None:
-        """The job for a worker, of those that its device fits, in the order of the queue; `now` in seconds.
+    def choose(
+        self, worker: int, waiting: Sequence[StoredJob], now: float, suits: Callable[[StoredJob], bool] = lambda job: True
+    ) -> StoredJob | None:
+        """The job for a worker out of the queue, of those that suit its device; `now` in seconds.
 
         The next one of its prior; after `patience_s` with that prior one of another, which then has its turn as long. A worker that has
         to load takes a prior that no other worker has, and of these the one that has waited longest.
         """
         prior, since = self._warm.get(worker, ("", now))
-        same = next((job for job in waiting if job.job.prior == prior), None)
+        same = next((job for job in waiting if job.job.prior == prior and suits(job)), None)
         chosen = same
         if same is None or now - since >= self.patience_s:
             firsts: dict[str, StoredJob] = {}
             for job in waiting:
-                firsts.setdefault(job.job.prior, job)
+                if job.job.prior not in firsts and suits(job):
+                    firsts[job.job.prior] = job
             firsts.pop(prior, None)
             held = {each for other, (each, _) in self._warm.items() if other != worker}
             order = sorted(firsts, key=lambda each: (each in held, self._served.get(each, -math.inf)))
