@@ -4,6 +4,7 @@ Conforming by construction, nested under doubling of n, and every edge runs from
 is the number `direction * N + lower vertex` and no list of tetrahedra or edges is ever stored.
 """
 
+from functools import cache
 from itertools import permutations
 
 import torch
@@ -57,6 +58,23 @@ def tetrahedron_faces() -> list[list[tuple[int, int, int]]]:
     return table
 
 
+@cache
+def triangle_edges() -> tuple[Tensor, Tensor, Tensor]:
+    """For each of 256 corner codes: how many triangles [256], and the direction and lower corner of their edges, [256,12,3] each."""
+    tet_faces = tetrahedron_faces()
+    count = torch.zeros(256, dtype=torch.int64)
+    direction, lower = torch.zeros(2, 256, 12, 3, dtype=torch.int64)
+    for code in range(256):
+        for tet in tetrahedra():
+            tet_code = sum((code >> corner & 1) << v for v, corner in enumerate(tet))
+            for triangle in tet_faces[tet_code]:
+                for c, edge in enumerate(triangle):
+                    low, high = sorted(tet[v] for v in TET_EDGES[edge])
+                    direction[code, count[code], c], lower[code, count[code], c] = high - low, low
+                count[code] += 1
+    return count, direction, lower
+
+
 class KuhnGrid:
     """Vertices (i,j,k) -> (i(n+1)+j)(n+1)+k of n^3 cells on [-1,1]^3, and constant lookup tables.
 
@@ -82,7 +100,9 @@ class KuhnGrid:
         for axis_number in range(3):
             wall.transpose(0, axis_number)[[0, -1]] = True
         self.wall = wall.reshape(-1).to(self.device)
-        self.triangle_count, self.triangle_keys = (t.to(self.device) for t in self._cell_table())
+        count, direction, low = triangle_edges()
+        self.triangle_count = count.to(self.device)
+        self.triangle_keys = (direction * self.vertex_count + self.corner_offset.cpu()[low]).to(self.device)
         self.scratch = torch.empty(8 * self.vertex_count, dtype=torch.int32, device=self.device)
         """Uninitialised lookup by edge number; each extraction writes the entries it is going to read."""
 
@@ -90,22 +110,6 @@ class KuhnGrid:
     def shape(self) -> tuple[int, int, int]:
         """Of a vertex array seen as a volume."""
         return (self.n + 1, self.n + 1, self.n + 1)
-
-    def _cell_table(self) -> tuple[Tensor, Tensor]:
-        """For each of 256 corner codes: how many triangles, and [12,3] edge numbers relative to the cell's first vertex."""
-        tet_faces = tetrahedron_faces()
-        offset = self.corner_offset.tolist()
-        count = torch.zeros(256, dtype=torch.int64)
-        keys = torch.zeros(256, 12, 3, dtype=torch.int64)
-        for code in range(256):
-            for tet in tetrahedra():
-                tet_code = sum((code >> corner & 1) << v for v, corner in enumerate(tet))
-                for triangle in tet_faces[tet_code]:
-                    for c, edge in enumerate(triangle):
-                        low, high = sorted(tet[v] for v in TET_EDGES[edge])
-                        keys[code, count[code], c] = (high - low) * self.vertex_count + offset[low]
-                    count[code] += 1
-        return count, keys
 
     def edge_ends(self, edge: Tensor) -> tuple[Tensor, Tensor]:
         """Lower and higher vertex [E] of edge numbers [E]."""
