@@ -113,7 +113,7 @@ def _row(name: str, entry: Mapping[str, Any], folder: Path) -> tuple[Row, float]
     attempts = failed.get("attempts")
     found["attempts"] = len(attempts) if isinstance(attempts, list) else None
     found["error_code"] = failed.get("code")
-    row = {column.name: None for column in COLUMNS}
+    row: Row = {column.name: None for column in COLUMNS}
     wrong = []
     for column in COLUMNS:
         value = found.get(column.name)

@@ -1,5 +1,8 @@
 """The library that draws assets on the page: three.js with its glTF reader, as trimesh ships it inside its own viewer."""
 
+import io
+import zipfile
+
 import trimesh
 
 from backend.errors import ResourceError
@@ -15,11 +18,11 @@ def library_text() -> str:
     Errors: ResourceError where the installed trimesh ships it in another way.
     """
     try:
-        packed = trimesh.resources.get_bytes(_TEMPLATE)
-        text = trimesh.util.decompress(packed, file_type="zip")[_MEMBER].read().decode()
+        with zipfile.ZipFile(io.BytesIO(trimesh.resources.get_bytes(_TEMPLATE))) as packed:
+            text = packed.read(_MEMBER).decode()
         begin = text.index(_BEGIN) + len(_BEGIN)
         script = text[begin : text.index(_END) + len(_END)]
-    except (OSError, KeyError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ResourceError(f"trimesh {trimesh.__version__} ships no viewer that is known here.", "Install trimesh 5.2.") from error
     if "</script" in script or "SPDX-License-Identifier: MIT" not in script:
         raise ResourceError(f"trimesh {trimesh.__version__} ships another viewer than the one known here.", "Install trimesh 5.2.")

@@ -33,9 +33,9 @@ root=$0; shift
 exec chroot "$root" "$@"
 """
 FLAGS = (
-    "--no-sandbox --disable-dev-shm-usage --hide-scrollbars --mute-audio --no-first-run --disable-background-networking "
-    "--use-angle=swiftshader --enable-unsafe-swiftshader --force-device-scale-factor=1 --remote-debugging-pipe about:blank"
-).split()
+    "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--mute-audio", "--no-first-run", "--disable-background-networking",
+    "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--force-device-scale-factor=1", "--remote-debugging-pipe", "about:blank",
+)  # fmt: skip
 
 
 class BrowserError(Exception):
@@ -210,8 +210,7 @@ class Browser:
         """What is seen, [H,W,3] uint8: of the whole window, or of the element that a selector names."""
         clip: dict[str, Any] = {}
         if of:
-            script = f"(() => {{ const b = document.querySelector({json.dumps(of)}).getBoundingClientRect(); return [b.x, b.y, b.width, b.height] }})()"
-            clip = {"clip": {**dict(zip(("x", "y", "width", "height"), self.run(script), strict=True)), "scale": 1}}
+            clip = {"clip": {**self.run(f"document.querySelector({json.dumps(of)}).getBoundingClientRect().toJSON()"), "scale": 1}}
         data = base64.b64decode(self.call("Page.captureScreenshot", format="png", **clip)["data"])
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 

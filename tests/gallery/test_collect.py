@@ -160,6 +160,7 @@ def test_a_real_run_fills_the_row(tmp_path):
     groups = {column.name: column.group for column in COLUMNS}
     # What only a batch, a judge or another run knows.
     assert {name for name in empty if groups[name] != "judge"} <= {
-        "trouble", "error_code", "attempts", "notes", "config_sha256", "sketch_sha256", "parameters", "peak_memory_mib", "prior_weights_sha256",
+        "trouble", "error_code", "attempts", "notes", "config_sha256", "sketch_sha256", "parameters", "peak_memory_mib",
+        "prior_weights_sha256",
     }  # fmt: skip
     assert (row["status"], row["method"], row["seed"], row["steps"]) == ("done", "sds", 3, 2)
