@@ -95,6 +95,10 @@ def card_of(name: str, exemplars: Sequence[Exemplar], pixels: np.ndarray | None 
         sds_guidance=1.0,
         texture_guidance=2.0,  # of which the warm start takes half
         guidance=1.0,
+        sdi_guidance=1.0,
+        sdi_inversion_guidance=0.0,  # 1 - g, which stands for where we are
+        jsd_guidance=1.0,
+        jsd_inversion_guidance=0.0,
         background=BackgroundCard() if pixels is None else _backgrounds(pixels),
         notes=(
             f"The exact posterior over {len(exemplars)} pictures. It knows these pictures and their mixtures, and nothing else. "
