@@ -12,6 +12,8 @@ from backend.priors.contract import Prior
 from backend.refine.seeds import generator
 
 PIXEL_RATE, NETWORK_RATE = 0.01, 2e-3
+EDITED_SHARE = 0.2
+"""Of a network's rate where it shows a given picture: every place shares its weights, and colours would drift all at once."""
 GREY, GRAIN = 0.5, 0.05
 """Pixels begin as grey with a little noise; display values."""
 FREQUENCIES, WIDTH = 128, 128
@@ -71,7 +73,11 @@ class LatentCanvas(nn.Module):
 
 
 class PixelCanvas(nn.Module):
-    """`count` pictures as display values 0..1."""
+    """`count` pictures as display values 0..1.
+
+    Their gradient is smoothed by a binomial of five pixels a side before Adam sees it: an encoder answers hardly to a grid in step with
+    its own strides, so that nothing else would hold such a grid back.
+    """
 
     def __init__(self, prior: Prior, seed: int, count: int, picture: Tensor | None = None) -> None:
         super().__init__()
@@ -80,6 +86,7 @@ class PixelCanvas(nn.Module):
         grain = torch.randn(count, 3, side, side, generator=generator(seed, "start")).to(prior.device)
         start = (GREY + GRAIN * grain).clamp(0.0, 1.0) if picture is None else picture.expand(count, -1, -1, -1)
         self.values = nn.Parameter(start.clone())
+        self.values.register_hook(_smooth)
 
     def pictures(self) -> Tensor:
         return self.values
@@ -98,9 +105,9 @@ class FourierCanvas(nn.Module):
     Frequencies are drawn from N(0, bandwidth^2), in periods per picture: below that details are learnt soon, above it hardly.
     """
 
-    def __init__(self, prior: Prior, seed: int, count: int, bandwidth: float) -> None:
+    def __init__(self, prior: Prior, seed: int, count: int, bandwidth: float, *, edits: bool = False) -> None:
         super().__init__()
-        self._prior, self.rate = prior, NETWORK_RATE
+        self._prior, self.rate = prior, NETWORK_RATE * (EDITED_SHARE if edits else 1.0)
         source = generator(seed, "start")
 
         def weights(outputs: int, inputs: int, gain: float = 2.0) -> nn.Parameter:
@@ -140,6 +147,14 @@ class FourierCanvas(nn.Module):
             optimiser.zero_grad(set_to_none=True)
             (self.pictures() - picture).square().mean().backward()
             optimiser.step()
+
+
+def _smooth(gradient: Tensor) -> Tensor:
+    """A gradient [n,3,S,S] under the binomial 1 4 6 4 1 along both axes, mirrored at the border."""
+    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=gradient.device, dtype=gradient.dtype) / 16
+    kernel = (taps[:, None] * taps)[None, None]
+    padded = functional.pad(gradient, (2, 2, 2, 2), mode="reflect")
+    return functional.conv2d(padded.flatten(0, 1)[:, None], kernel).view_as(gradient)
 
 
 def square(picture: Tensor, side_px: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Rotation overlays: two pictures that show another one at each quarter turn of the upper picture (gradients.md 4.5)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,12 +9,28 @@ from backend.refine.image_jobs import TURNS
 from backend.refine.seeds import generator
 
 
+class Clip(torch.autograd.Function):
+    """Clamping to 0..1 whose gradient also passes where it leads back inside; else what was once too bright would stay so."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        return values.clamp(0.0, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (values,) = ctx.saved_tensors
+        stuck = ((values > 1.0) & (gradient < 0.0)) | ((values < 0.0) & (gradient > 0.0))
+        return gradient.masked_fill(stuck, 0.0)
+
+
 def overlay(base: Tensor, rotator: Tensor, turn: int, gain: float) -> Tensor:
     """clip(gain * base * the rotator turned by `turn` quarters counter-clockwise), display values [3,S,S].
 
     Transparencies laid over one another before a lamp that is `gain` times brighter.
     """
-    return (gain * base * torch.rot90(rotator, turn, (-2, -1))).clamp(0.0, 1.0)
+    seen: Tensor = Clip.apply(gain * base * torch.rot90(rotator, turn, (-2, -1)))
+    return seen
 
 
 def draw_turns(count: int, seed: int, step: int) -> list[int]:

@@ -111,7 +111,7 @@ class PictureWorkpiece:
         height, width = given.shape[:2]
         if height != width:
             self.notes.append(f"The picture has {width} x {height} px; the square in its middle is used.")
-        return square(torch.from_numpy(np.ascontiguousarray(given)), self.prior.image_size_px).to(self.prior.device)
+        return square(torch.from_numpy(np.array(given)), self.prior.image_size_px).to(self.prior.device)
 
     def _canvas(self, canvas: Canvas) -> PictureCanvas:
         count = 2 if self.illusion else 1
@@ -119,7 +119,7 @@ class PictureWorkpiece:
             return LatentCanvas(self.prior, self.job.seed, self.given)
         if canvas.kind == "pixels":
             return PixelCanvas(self.prior, self.job.seed, count, self.given)
-        return FourierCanvas(self.prior, self.job.seed, count, canvas.bandwidth)
+        return FourierCanvas(self.prior, self.job.seed, count, canvas.bandwidth, edits=self.given is not None)
 
     def _look(self, views: int, step: int) -> PictureLook:
         """A picture is looked at under `views` noises at once; an illusion at as many of its turns."""

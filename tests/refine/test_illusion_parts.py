@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from backend.priors.counting import CountingPrior
-from backend.refine.canvas import FourierCanvas, square
-from backend.refine.overlays import draw_turns, overlay
+from backend.refine.canvas import FourierCanvas, PixelCanvas, square
+from backend.refine.overlays import Clip, draw_turns, overlay
 from backend.refine.picture_look import PictureNoise
 from backend.refine.picture_workpiece import PictureWorkpiece
 from backend.refine.plane import MOST_VERTICES, grid, quad
@@ -32,6 +32,23 @@ def test_four_quarter_turns_are_the_identity_and_one_goes_counter_clockwise():
     mark = torch.zeros(3, 6, 6)
     mark[:, 0, 5] = 1.0  # top right, which a quarter turn counter-clockwise brings to the top left
     assert overlay(torch.ones(3, 6, 6), mark, 1, 1.0)[:, 0, 0].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_what_was_clipped_can_come_back():
+    values = torch.tensor([1.5, 1.5, 0.5, -0.5, -0.5], requires_grad=True)
+    Clip.apply(values).backward(torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0]))
+    assert Clip.apply(values).tolist() == [1.0, 1.0, 0.5, 0.0, 0.0]
+    assert values.grad.tolist() == [1.0, 0.0, 1.0, 0.0, -1.0]
+
+
+def test_the_gradient_of_pixels_has_no_grid_and_keeps_its_sum(tiny_prior):
+    canvas = PixelCanvas(tiny_prior, 0, 1)
+    rows, columns = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    (canvas.pictures() * ((rows + columns) % 2 * 2 - 1)).sum().backward()
+    assert float(canvas.values.grad[..., 2:-2, 2:-2].abs().max()) < 1e-6
+    canvas.values.grad = None
+    canvas.pictures()[0, 1, 8, 8].backward()
+    assert float(canvas.values.grad.sum()) == pytest.approx(1.0) and float(canvas.values.grad[0, 1, 8, 8]) == pytest.approx((6 / 16) ** 2)
 
 
 @pytest.mark.parametrize("views", [1, 2, 4, 6])
