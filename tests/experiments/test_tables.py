@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from backend.experiments.registry import EXPERIMENTS, experiment
 from backend.experiments.report import csv_text, markdown_text, spread
 from backend.experiments.write import publish, write_all
 from backend.priors.card import PriorCard, read_card
-from backend.priors.resolve import STARTER
+from backend.priors.resolve import STARTER, resolve_prior
 from backend.zoo.captions import FULL, caption
 from backend.zoo.catalogue import NOUNS, make_object
 
@@ -153,3 +155,13 @@ def test_a_page_gets_tables_and_figures_between_its_marks(tmp_path):
     assert page.read_text() == once
     with pytest.raises(UserError, match="no place"):
         publish("painting", made, page)
+
+
+def test_no_table_in_the_page_of_results_is_silently_of_other_weights():
+    """Every table there names the shipped weights, or says that it is of an earlier release or not there yet."""
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    sections = re.findall(r"<!-- experiment (\S+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    assert [name for name, _ in sections] == list(EXPERIMENTS)
+    shipped = resolve_prior("starter").fingerprint()[:8]
+    for name, text in sections:
+        assert f"prior SketchBridge starter {shipped}" in text or "earlier release" in text or text.startswith("Not run"), name

@@ -1,0 +1,93 @@
+"""`sketchbridge experiment` from the outside, on a random prior of a few thousand parameters."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli.main import app
+from backend.experiments.journal import FILE
+from backend.experiments.registry import EXPERIMENTS
+
+
+def _invoke(*arguments):
+    return CliRunner().invoke(app, ["experiment", *map(str, arguments)])
+
+
+def _rows(folder):
+    with (folder / "table1.csv").open() as file:
+        return {row["method"]: row for row in csv.DictReader(file)}
+
+
+def test_without_a_name_they_are_listed():
+    result = _invoke()
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(EXPERIMENTS)
+    assert all(summary in result.stdout for _, summary in EXPERIMENTS.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["tabel1"], "Did you mean 'table1'"),
+        (["table1", "--budget", "quik"], "Did you mean 'quick'"),
+        (["table1", "--equal", "row"], "Did you mean 'rows'"),
+        (["table1", "--prior", "nowhere"], "nowhere"),
+        (["table1", "--write", "no_page.md"], "no_page.md"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, arguments, told):
+    result = _invoke(*arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2, result.output
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("sketchbridge: ")
+    assert told in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_method_that_is_not_there_is_one_sentence(tmp_path, tiny_folder):
+    result = _invoke("table1", "--prior", tiny_folder, "--methods", "sds,sdss", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "has no 'sdss'" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_table1_with_every_kind_of_line(tmp_path, tiny_folder):
+    """References, a method at equal steps, one with a critic and one at equal rows; then again with nothing left to do."""
+    methods = "real,real_decoded,ddim,sds,vsd,pfd"
+    small = ["table1", "--prior", tiny_folder, "--captions", 3, "--steps", 20, "--seeds", 2, "--methods", methods, "--out", tmp_path]
+    planned = _invoke(*small, "--plan")
+    assert planned.exit_code == 0, planned.output
+    assert len(planned.stdout.splitlines()) == 12 and not list(tmp_path.iterdir())
+    result = _invoke(*small)
+    assert result.exit_code == 0, result.output
+    assert "12 cells; about" in result.stderr.splitlines()[0]
+    rows = _rows(tmp_path)
+    assert [float(rows[name]["rows"]) for name in ("SDS", "VSD", "PFD")] == [40, 60, 40]
+    assert [rows[name]["steps"] for name in ("SDS", "PFD", "DDIM, 20 steps")] == ["20", "1", "20"]
+    assert all(float(row["Frechet distance"]) > 0 and float(row["Frechet distance sd"]) > 0 for row in rows.values())
+    # Random weights draw nothing; real renders are what their captions say.
+    assert float(rows["real renders"]["both"]) > float(rows["SDS"]["both"])
+    assert float(rows["real renders"]["Frechet distance"]) < float(rows["SDS"]["Frechet distance"])
+    assert (tmp_path / "frechet.png").is_file() and (tmp_path / "pictures.png").is_file()
+    before = (tmp_path / "tables.md").read_text()
+    again = _invoke(*small)
+    assert "12 cells, 12 of them done already" in again.stderr
+    assert (tmp_path / "tables.md").read_text() == before and len((tmp_path / FILE).read_text().splitlines()) == 12
+
+
+def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path, tiny_folder):
+    command = [sys.executable, "-m", "backend.cli.main", "experiment", "table1", "--prior", str(tiny_folder), "--captions", "2"]
+    command += ["--steps", "40", "--seeds", "1", "--methods", "sds,bridge,csd", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert "3 cells" in process.stderr.readline()
+        process.stderr.readline()  # the first cell has begun
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest and "the same command goes on from there" in rest
+    lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
+    assert 1 <= len(lines) < 3 and not any(line["failure"] for line in lines)
+    assert list(_rows(tmp_path)) == ["SDS", "Bridge", "CSD"][: len(lines)]
