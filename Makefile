@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13; do if $$p -c 'impor
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo serve addon test test-blender test-gui test-long check bench clean install blender-environments
+.PHONY: demo serve addon test test-blender test-gui test-browser test-long check bench clean install blender-environments
 
 install: $(VENV)/.installed
 
@@ -35,6 +35,10 @@ test-blender: install
 test-gui: install blender-environments
 	$(BIN)/python tests/gui/root.py
 	$(BIN)/python -m pytest tests/gui
+
+test-browser: install
+	$(BIN)/python -m tests.gallery.chromium
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/gallery
 
 blender-environments: install
 	$(BIN)/python tests/blender_environments.py make
