@@ -11,6 +11,7 @@ import pytest
 from backend.serve.orders import CHECKPOINT_FILE
 from protocol.job import Steer
 from protocol.messages import Attach, Bye, Cancel, JobState, ListJobs, Pause, Resume, SteerJob
+from tests.priors.tiny import write_tiny_folder
 from tests.serve.peer import PATIENCE_S, submission, triangle
 
 
@@ -132,7 +133,7 @@ def test_a_checkpoint_that_the_server_never_heard_of_is_finished_not_thrown_away
 
 
 def test_a_prior_that_is_offered_no_longer(start, connect, tmp_path):
-    (tmp_path / "mine").mkdir()
+    write_tiny_folder(tmp_path / "mine")
     server = start(priors=[str(tmp_path / "mine")])
     peer = connect(server)
     assert [prior.name for prior in peer.welcome.priors] == ["starter", "mine"]
