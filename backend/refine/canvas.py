@@ -12,8 +12,6 @@ from backend.priors.contract import Prior
 from backend.refine.seeds import generator
 
 PIXEL_RATE, NETWORK_RATE = 0.01, 2e-3
-EDITED_SHARE = 0.2
-"""Of a network's rate where it shows a given picture: every place shares its weights, and colours would drift all at once."""
 GREY, GRAIN = 0.5, 0.05
 """Pixels begin as grey with a little noise; display values."""
 FREQUENCIES, WIDTH = 128, 128
@@ -105,9 +103,9 @@ class FourierCanvas(nn.Module):
     Frequencies are drawn from N(0, bandwidth^2), in periods per picture: below that details are learnt soon, above it hardly.
     """
 
-    def __init__(self, prior: Prior, seed: int, count: int, bandwidth: float, *, edits: bool = False) -> None:
+    def __init__(self, prior: Prior, seed: int, count: int, bandwidth: float) -> None:
         super().__init__()
-        self._prior, self.rate = prior, NETWORK_RATE * (EDITED_SHARE if edits else 1.0)
+        self._prior, self.rate = prior, NETWORK_RATE
         source = generator(seed, "start")
 
         def weights(outputs: int, inputs: int, gain: float = 2.0) -> nn.Parameter:

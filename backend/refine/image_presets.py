@@ -5,7 +5,7 @@ Guidance, k and rates come from the prior's card (arXiv 2406.09417, appendices A
 
 from backend.errors import UserError
 from backend.priors.card import PriorCard
-from protocol.job import Mode, Stage, Timesteps
+from protocol.job import Canvas, Mode, Stage, Timesteps
 from protocol.strict import nearest
 
 EDIT = "edit"
@@ -13,6 +13,10 @@ EDIT = "edit"
 
 MOTIF_RATE = (1.0, 0.1)
 """Falling, so that the noise of the last steps does not stay in the picture as grain."""
+
+
+NETWORK_SHARE = 0.2
+"""Of the Bridge's rate on a network: every place shares its weights, and the colours of the whole picture would drift."""
 
 
 def _motif(card: PriorCard, steps: int, views: int) -> Stage:
@@ -27,40 +31,30 @@ def _motif(card: PriorCard, steps: int, views: int) -> Stage:
     )
 
 
-def _bridge(card: PriorCard, steps: int, views: int) -> Stage:
+def _bridge(card: PriorCard, kind: str, steps: int, views: int, *, name: str = "bridge", high: float = 0.5) -> Stage:
+    rate = card.bridge_rate_scale * (NETWORK_SHARE if kind == "fourier" else 1.0)
     return Stage(
-        name="bridge",
+        name=name,
         steps=steps,
         method="bridge",
         parameters={"k": card.bridge_k},
-        timesteps=Timesteps(low=(0.02, 0.02), high=(0.5, 0.5)),
+        timesteps=Timesteps(low=(0.02, 0.02), high=(high, 0.5)),
         views=views,
-        colour_rate=(card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
+        colour_rate=(rate, rate * 0.3),
     )
 
 
-def _edit(card: PriorCard, steps: int) -> Stage:
-    return Stage(
-        name="edit",
-        steps=steps,
-        method="bridge",
-        parameters={"k": card.bridge_k},
-        timesteps=Timesteps(low=(0.02, 0.02), high=(0.7, 0.5)),
-        views=2,
-        colour_rate=(card.bridge_rate_scale, card.bridge_rate_scale * 0.3),
-    )
-
-
-def image_stages(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
-    """The stages of a named preset for mode image or illusion. Errors: UserError naming the nearest preset."""
+def image_stages(preset: str, mode: Mode, card: PriorCard, canvas: Canvas | None = None) -> tuple[Stage, ...]:
+    """The stages of a named preset for mode image or illusion on a canvas. Errors: UserError naming the nearest preset."""
+    kind = (canvas or Canvas()).kind
     presets: dict[str, tuple[Stage, ...]]
     if mode == "illusion":
-        presets = {"quick": (_motif(card, 200, 4),), "default": (_motif(card, 400, 4), _bridge(card, 100, 4))}
+        presets = {"quick": (_motif(card, 200, 4),), "default": (_motif(card, 400, 4), _bridge(card, kind, 100, 4))}
     else:
         presets = {
             "quick": (_motif(card, 200, 2),),
-            "default": (_motif(card, 300, 2), _bridge(card, 100, 2)),
-            EDIT: (_edit(card, 300),),
+            "default": (_motif(card, 300, 2), _bridge(card, kind, 100, 2)),
+            EDIT: (_bridge(card, kind, 300, 2, name="edit", high=0.7),),
         }
     if preset not in presets:
         raise UserError(f"Mode '{mode}' has no preset '{preset}'.", nearest(preset, list(presets)))

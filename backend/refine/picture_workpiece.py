@@ -119,7 +119,7 @@ class PictureWorkpiece:
             return LatentCanvas(self.prior, self.job.seed, self.given)
         if canvas.kind == "pixels":
             return PixelCanvas(self.prior, self.job.seed, count, self.given)
-        return FourierCanvas(self.prior, self.job.seed, count, canvas.bandwidth, edits=self.given is not None)
+        return FourierCanvas(self.prior, self.job.seed, count, canvas.bandwidth)
 
     def _look(self, views: int, step: int) -> PictureLook:
         """A picture is looked at under `views` noises at once; an illusion at as many of its turns."""
