@@ -1,8 +1,8 @@
 """What pictures consist of while they are optimised: a prior's latents, pixels, or small networks from places to colours."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,32 +18,26 @@ FREQUENCIES, WIDTH = 128, 128
 FIT_STEPS, FIT_RATE = 300, 5e-3
 
 
-class PictureCanvas(Protocol):
-    """n square pictures as parameters: an `nn.Module`, so that its state is its `state_dict`."""
+class PictureCanvas(nn.Module, ABC):
+    """n square pictures as parameters."""
 
     rate: float
     """Adam's, at the factor 1."""
 
+    @abstractmethod
     def pictures(self) -> Tensor:
         """[n,3,S,S] display values 0..1; with a graph, except where the parameters are latents."""
-        ...
 
+    @abstractmethod
     def latents(self) -> Tensor:
         """[n,C,h,w] with a graph."""
-        ...
 
     def constrain(self) -> None:
         """Put the parameters back inside their bounds after an optimiser step."""
-        ...
-
-    def parameters(self) -> "list[nn.Parameter]": ...
-
-    def state_dict(self) -> dict[str, Tensor]: ...
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> object: ...
+        return
 
 
-class LatentCanvas(nn.Module):
+class LatentCanvas(PictureCanvas):
     """A picture as the prior's own latents: nothing is encoded, and what comes out has passed the decoder.
 
     `picture` [1,3,S,S]: where it starts; else from N(0, I) (arXiv 2406.09417, appendix A).
@@ -66,11 +60,8 @@ class LatentCanvas(nn.Module):
     def latents(self) -> Tensor:
         return self.values
 
-    def constrain(self) -> None:
-        pass
 
-
-class PixelCanvas(nn.Module):
+class PixelCanvas(PictureCanvas):
     """`count` pictures as display values 0..1.
 
     Their gradient is smoothed by a binomial of five pixels a side before Adam sees it: an encoder answers hardly to a grid in step with
@@ -97,11 +88,13 @@ class PixelCanvas(nn.Module):
         self.values.clamp_(0.0, 1.0)
 
 
-class FourierCanvas(nn.Module):
+class FourierCanvas(PictureCanvas):
     """`count` pictures as networks of two hidden layers on Fourier features of the place (M. Tancik et al., arXiv 2006.10739).
 
     Frequencies are drawn from N(0, bandwidth^2), in periods per picture: below that details are learnt soon, above it hardly.
     """
+
+    features: Tensor  # [places, 2 * FREQUENCIES]
 
     def __init__(self, prior: Prior, seed: int, count: int, bandwidth: float) -> None:
         super().__init__()
@@ -132,9 +125,6 @@ class FourierCanvas(nn.Module):
 
     def latents(self) -> Tensor:
         return self._prior.encode(self.pictures())
-
-    def constrain(self) -> None:
-        pass
 
     def fit(self, picture: Tensor, should_stop: Callable[[], bool]) -> None:
         """Become a given picture [1,3,S,S], as far as the network can; returns half-way once `should_stop` says yes."""

@@ -45,9 +45,18 @@ class RunNoise(Protocol):
 class Look(Protocol):
     """B views of what is made, as one step sees them."""
 
-    latents: Tensor  # [B,C,h,w] with a graph
-    picture: Tensor | None  # [B,3,S,S] display values with a graph, as they were encoded; None where latents are what is optimised
-    pose: Pose
+    @property
+    def latents(self) -> Tensor:
+        """[B,C,h,w] with a graph."""
+        ...
+
+    @property
+    def picture(self) -> Tensor | None:
+        """[B,3,S,S] display values with a graph, as they were encoded; None where latents are what is optimised."""
+        ...
+
+    @property
+    def pose(self) -> Pose: ...
 
     def conditions(self, texts: Texts, away: bool) -> tuple[dict[Role, Condition], Tensor | None]:
         """By role, one row a view (or one for all), and for Perp-Neg (`away`) its weights [B,2]."""
