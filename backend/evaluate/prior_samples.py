@@ -64,9 +64,8 @@ def noun_colour_pairs(which: str, prior: Prior, judge: Judge) -> list[tuple[str,
     every = HELD_OUT_PAIRS if which == PAIRS[0] else [(noun, colour) for noun in nouns for colour in COLOURS]
     pairs = [(noun, colour) for noun, colour in every if noun in nouns and colour in colours]
     if not pairs:
-        raise UserError(
-            f"The judge knows none of the nouns and colours on the card of '{prior.card.name}'.", f"It judges {', '.join(judge.nouns)}."
-        )
+        told = f"None of the pairs '{which}' is made of words that both the prior '{prior.card.name}' and the judge know."
+        raise UserError(told, f"The judge knows {', '.join(judge.nouns)}." if which == "all" else "Take --pairs all.")
     return pairs
 
 

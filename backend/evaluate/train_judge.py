@@ -32,8 +32,9 @@ from backend.views import OVERHEAD
 SIZE_PX = 64
 SMOOTHING = 0.05
 RATE, WEIGHT_DECAY, WARM_STEPS = 3e-3, 0.02, 200
-LAST_STEPS = 300
-FRONTED = 0.8  # view accuracy from the side above which a noun's front is said to be visible
+LAST_STEPS = 300  # after Ctrl-C
+BORDER_DEG = 10.0  # nothing stands exactly square, so closer to a border between view words the word is luck
+FRONTED = 0.75  # view accuracy from the side above which a noun's front is said to be visible
 
 
 class Box:
@@ -112,17 +113,26 @@ def temperatures(network: JudgeNetwork, rgb: Tensor, labels: Tensor) -> dict[str
     return heat
 
 
-def measured(judge: Judge, rgb: Tensor, labels: Tensor) -> dict[str, dict[str, float]]:
-    """Accuracy and calibration error of every head over the pictures that show its label; views of nouns with a front also alone."""
+def measured(judge: Judge, rgb: Tensor, labels: Tensor, azimuth_deg: Tensor) -> dict[str, dict[str, float]]:
+    """Accuracy and calibration error of every head over the pictures that show its label, and of some of these alone."""
     verdict = judge(rgb)
-    found: dict[str, dict[str, float]] = {}
-    for column, head in enumerate(HEADS):
-        shown = labels[:, column] != UNKNOWN
-        found[head] = _figures(verdict.of(head)[shown], labels[shown, column])
-    fronted = torch.tensor([noun in judge.fronted for noun in judge.nouns])[labels[:, 0]]
-    if fronted.any():
-        found["view of nouns with a front"] = _figures(verdict.view[fronted], labels[fronted, 3])
-    return found
+    noun, colour, pattern, view = labels.unbind(1)
+    every = torch.ones(len(rgb), dtype=torch.bool)
+    shown, plain = colour != UNKNOWN, pattern == judge.patterns.index("plain")
+    fronted = torch.tensor([name in judge.fronted for name in judge.nouns])[noun]
+    off_border = ((azimuth_deg % 90 - 45).abs() > BORDER_DEG) | (view == judge.views.index(OVERHEAD))
+    asked = {
+        "noun": ("noun", every),
+        "colour": ("colour", shown),
+        "colour of plain things": ("colour", plain),
+        "pattern": ("pattern", shown),
+        "view": ("view", every),
+        "view of nouns with a front": ("view", fronted),
+        "view of nouns with a front, off the borders": ("view", fronted & off_border),
+    }
+    return {
+        what: _figures(verdict.of(head)[rows], labels[rows, HEADS.index(head)]) for what, (head, rows) in asked.items() if bool(rows.any())
+    }
 
 
 def fronted_nouns(judge: Judge, rgb: Tensor, labels: Tensor) -> list[str]:
@@ -152,7 +162,7 @@ def _batches(count: int, batch: int, source: torch.Generator) -> Iterator[Tensor
 
 def finish(network: JudgeNetwork, facts: dict[str, Any], made: Labelled, file: Path) -> Judge:
     """Temperatures from the first half of the held-out pictures, figures from the second; written to `file` and read back."""
-    rgb, labels = as_rgb(made.pixels), torch.from_numpy(made.labels)
+    rgb, labels, azimuth = as_rgb(made.pixels), torch.from_numpy(made.labels), torch.from_numpy(made.azimuth_deg)
     changed = augmented(rgb, torch.Generator().manual_seed(1))
     half = len(rgb) // 2
     heat = temperatures(network, torch.cat([rgb[:half], changed[:half]]), labels[:half].repeat(2, 1))
@@ -160,8 +170,8 @@ def finish(network: JudgeNetwork, facts: dict[str, Any], made: Labelled, file: P
     facts["fronted"] = fronted_nouns(Judge(network, facts), rgb[:half], labels[:half])
     save_judge(network, facts, file)
     judge = load_judge(file=file)
-    facts["clean"] = measured(judge, rgb[half:], labels[half:])
-    facts["changed"] = measured(judge, changed[half:], labels[half:])
+    facts["clean"] = measured(judge, rgb[half:], labels[half:], azimuth[half:])
+    facts["changed"] = measured(judge, changed[half:], labels[half:], azimuth[half:])
     save_judge(network, facts, file)
     return load_judge(file=file)
 
