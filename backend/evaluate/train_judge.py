@@ -34,7 +34,7 @@ SMOOTHING = 0.05
 RATE, WEIGHT_DECAY, WARM_STEPS = 3e-3, 0.02, 200
 LAST_STEPS = 300  # after Ctrl-C
 BORDER_DEG = 10.0  # nothing stands exactly square, so closer to a border between view words the word is luck
-FRONTED = 0.75  # view accuracy from the side above which a noun's front is said to be visible
+FRONTED = 0.8  # view accuracy from the side above which a noun's front is said to be visible
 
 
 class Box:
