@@ -106,7 +106,7 @@ def test_cancel_in_each_state(shared, connect, state, how):
         job = peer.submit()
         peer.wait_state(job, "done")
     else:
-        job = peer.submit(steps=100_000)
+        job = peer.submit(steps=100_000, checkpoint_every=100_000)  # on a busy machine the command may come hundreds of steps later
         peer.wait_state(job, "queued") if state == "queued" else peer.wait_step(job, 1)
     if state == "paused":
         peer.command(Pause(), job)
