@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from backend.distill.read_parameters import parse_parameters
 from backend.errors import UserError
 from backend.priors.card import PriorCard, read_card
 from backend.priors.exemplar_folder import EXEMPLAR, read_exemplars
@@ -15,6 +14,7 @@ from backend.priors.exemplar_folder import card_of as exemplar_card
 from backend.priors.layout import check_folder
 from backend.refine.image_jobs import fill_in
 from backend.refine.presets import stages_of
+from backend.serve.check_job import check_settings
 from protocol.job import RefineJob
 
 STARTER_FOLDER = Path(__file__).parent.parent / "priors" / "starter"
@@ -32,16 +32,7 @@ def check_job(job: RefineJob) -> None:
     card = card_of(job.prior)
     if not job.stages:
         stages_of(job.preset, job.mode, card)
-    if job.method:
-        parse_parameters(job.method, job.parameters, card)
-    elif job.parameters:
-        raise UserError("Parameters were given without a method.", "Name the method they belong to.")
-    for stage in job.stages:
-        parse_parameters(stage.method, stage.parameters, card)
-    if job.keep and job.mode != "sketch":
-        raise UserError(f"Mode '{job.mode}' cannot keep parts as they are.", "Leave the keep mask out, or use mode 'sketch'.")
-    if len(job.placement) not in (0, 16):
-        raise UserError(f"The placement should be 16 numbers, but has {len(job.placement)}.", "Give a row-major 4x4 matrix.")
+    check_settings(job, card)
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from backend.distill.read_parameters import parse_parameters
+from backend.priors.card import PriorCard
 from backend.refine.image_jobs import fill_in
 from backend.serve.capabilities import OfferedPrior, check_preset
 from backend.serve.faults import Refused
@@ -64,6 +65,18 @@ def read_job(submit: Submit, offered: Mapping[str, OfferedPrior], limits: Limits
     card = offered[job.prior].card
     if not job.stages:
         check_preset(job.preset, job.mode, card)
+    check_settings(job, card)
+    if job.budget.texture_px > limits.texture_px:
+        raise Refused("too_large", f"A texture of {job.budget.texture_px} px is more than {limits.texture_px}.", "Ask for a smaller one.")
+    check_inputs(job.mode, submit.inputs, limits)
+    return job
+
+
+def check_settings(job: RefineJob, card: PriorCard) -> None:
+    """What a job says about methods, stages, keep mask and placement, whoever is to run it.
+
+    Errors: UserError for an unknown method or parameter, and for what the mode cannot do.
+    """
     if job.method:
         parse_parameters(job.method, job.parameters, card)
     elif job.parameters:
@@ -76,10 +89,6 @@ def read_job(submit: Submit, offered: Mapping[str, OfferedPrior], limits: Limits
         raise UserError(f"Mode '{job.mode}' cannot keep parts as they are.", "Leave the keep mask out, or use mode sketch.")
     if len(job.placement) not in (0, 16):
         raise UserError(f"The placement should be 16 numbers, but has {len(job.placement)}.", "Give a row-major 4x4 matrix.")
-    if job.budget.texture_px > limits.texture_px:
-        raise Refused("too_large", f"A texture of {job.budget.texture_px} px is more than {limits.texture_px}.", "Ask for a smaller one.")
-    check_inputs(job.mode, submit.inputs, limits)
-    return job
 
 
 def check_prompt(prompt: str, limits: Limits) -> None:
