@@ -145,6 +145,17 @@ class Rig:
             raise RigError(f"{error}\nLast answer: {last}") from None
         return last
 
+    def give(self, act: Callable[[], None], query: str, until: Callable[[Any], bool], /, *, within_s: float = 8, **arguments: Any) -> Any:
+        """Does `act` until `until(answer)` holds: Blender swallows a key or click while its window is busy. Escape closes a menu left open."""
+        for _ in range(4):
+            act()
+            try:
+                return self.wait(query, until, within_s=within_s, **arguments)
+            except RigError as error:
+                last = error
+            self.key("Escape")
+        raise last
+
     def wait_for(self, holds: Callable[[], bool], what: str, within_s: float, every_s: float = 0.005) -> None:
         """Waits for a condition outside Blender, while Blender lives."""
         end = time.monotonic() + within_s

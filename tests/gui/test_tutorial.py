@@ -3,6 +3,7 @@
 `pytest tests/gui/test_tutorial.py --tutorial docs` writes docs/tutorial.md; otherwise the page goes to build/tutorial.
 """
 
+import functools
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from captions import CAPTIONS, END, INTRODUCTION, TITLE
 from drawing import FOOT, PENCIL_PX, flower
-from rig import CHANGED, Rig, RigError
+from rig import CHANGED, Rig
 from tutorial import Tutorial
 
 TAB = "SketchBridge"
@@ -83,38 +84,55 @@ def connect(page: Tutorial, rig: Rig, server: str) -> None:
 
 def draw(page: Tutorial, rig: Rig, server: str) -> None:
     rig.point_at_viewport()
-    rig.key("Delete", "KP_1")
-    assert [thing["type"] for thing in rig.state("objects")] == ["LIGHT", "CAMERA"]
-    assert rig.state("value", path="view.region_3d.view_perspective") == "ORTHO"
+    rig.give(lambda: rig.key("Delete"), "objects", lambda things: [thing["type"] for thing in things] == ["LIGHT", "CAMERA"])
+    look_from_the_front(rig)
     place = rig.state("layout")["regions"]["WINDOW"]
     middle = place["x"] + place["width"] // 2, place["y"] + place["height"] // 2
     for _ in range(6):
         rig.click(*middle, button=4)
     rig.pan(FOOT[0] - middle[0], FOOT[1] - middle[1])
     rig.point_at_viewport()
-    rig.key("shift+a")
-    rig.type("grease")
-    rig.key("Return")
-    rig.wait("value", lambda kind: kind == "GREASEPENCIL", path="object.type")
-    rig.key("ctrl+Tab", "8")
-    rig.wait("value", lambda mode: mode == "PAINT_GREASE_PENCIL", path="object.mode")
+    rig.give(lambda: add_grease_pencil(rig), "objects", lambda things: any(thing["type"] == "GREASEPENCIL" for thing in things))
+    to_mode(rig, "8", "PAINT_GREASE_PENCIL")
     rig.state("give_pencil")
     rig.move(*ASIDE_PX)
-    rig.key("f")
-    rig.type(str(PENCIL_PX))
-    rig.key("Return")
-    assert rig.state("value", path="tools.gpencil_paint.brush.size") == PENCIL_PX
+    rig.give(lambda: size_brush(rig, PENCIL_PX), "value", lambda size: size == PENCIL_PX, path="tools.gpencil_paint.brush.size")
     show(page, "pencil")
     for number, stroke in enumerate(flower(), start=1):
         rig.drag(stroke)
-        assert len(rig.state("strokes", name="GPencil")) == number
+        rig.wait("strokes", lambda strokes, number=number: len(strokes) == number, name="GPencil", within_s=5)
     drawn = rig.state("strokes", name="GPencil")
     assert all(stroke["points"] > 20 and stroke["radius"] > 0.05 for stroke in drawn)
     assert max(stroke["size"][1] for stroke in drawn) < 1e-3 < 1 < max(stroke["size"][2] for stroke in drawn)
     show(page, "drawn")
     rig.move(*ASIDE_PX)
-    rig.key("ctrl+Tab", "4")
-    rig.wait("value", lambda mode: mode == "OBJECT", path="object.mode")
+    to_mode(rig, "4", "OBJECT")
+
+
+def look_from_the_front(rig: Rig) -> None:
+    rig.give(lambda: rig.key("KP_1"), "value", bool, path="view.region_3d.is_orthographic_side_view")
+
+
+def add_grease_pencil(rig: Rig) -> None:
+    rig.key("shift+a")
+    rig.type("grease")
+    rig.key("Return")
+
+
+def to_mode(rig: Rig, number: str, mode: str) -> None:
+    """Through the pie of modes, by the number of a slice."""
+
+    def choose() -> None:
+        rig.key("ctrl+Tab")
+        rig.key(number)
+
+    rig.give(choose, "value", lambda now: now == mode, path="object.mode")
+
+
+def size_brush(rig: Rig, px: int) -> None:
+    rig.key("f")
+    rig.type(str(px))
+    rig.key("Return")
 
 
 def describe(page: Tutorial, rig: Rig, server: str) -> None:
@@ -213,8 +231,7 @@ def accept(page: Tutorial, rig: Rig, server: str) -> None:
     rig.press("sketchbridge.show_colours")
     assert rig.state("value", path="view.shading.color_type") == "TEXTURE"
     rig.point_at_viewport()
-    rig.key("KP_4", "KP_8")
-    rig.wait("value", lambda turned: not turned, path="view.region_3d.is_orthographic_side_view")
+    rig.give(lambda: rig.key("KP_4", "KP_8"), "value", lambda turned: not turned, path="view.region_3d.is_orthographic_side_view")
     show(page, "accepted")
 
 
@@ -224,12 +241,16 @@ def accept(page: Tutorial, rig: Rig, server: str) -> None:
 def undo_and_versions(page: Tutorial, rig: Rig, server: str) -> None:
     name = rig.state("value", path="object.name")
     rig.point_at_viewport()
-    rig.key("ctrl+z")
-    rig.wait("objects", lambda things: not any(thing["name"] == name and thing["type"] == "MESH" for thing in things))
+    rig.give(
+        lambda: rig.key("ctrl+z"), "objects", lambda things: not any(thing["name"] == name and thing["type"] == "MESH" for thing in things)
+    )
     show(page, "undone", SMALL)
     rig.point_at_viewport()
-    rig.key("ctrl+shift+z")
-    rig.wait("objects", lambda things: any(thing["name"] == name and thing["faces"] > 1000 for thing in things))
+    rig.give(
+        lambda: rig.key("ctrl+shift+z"),
+        "objects",
+        lambda things: any(thing["name"] == name and thing["faces"] > 1000 for thing in things),
+    )
     show(page, "redone", SMALL)
     assert [version["current"] for version in rig.wait("shown", lambda shown: len(shown["versions"]) == 2)["versions"]] == [False, True]
     rig.press("sketchbridge.revert(index=0)")
@@ -241,21 +262,11 @@ def undo_and_versions(page: Tutorial, rig: Rig, server: str) -> None:
     assert [thing["hidden"] for thing in rig.state("objects") if thing["type"] == "GREASEPENCIL"] == [True]
 
 
-def put_cursor(rig: Rig) -> Any:
-    """Sets the 3D cursor to the right of the flower; while the view still turns Blender may swallow a click, so it is given again."""
-    for _ in range(5):
-        rig.click(*CURSOR_PX, button=3, holding="shift")
-        try:
-            return rig.wait("value", lambda place: place[0] > 1, path="scene.cursor.location", within_s=5)
-        except RigError as error:
-            last = error
-    raise last
-
-
 def create_beside(page: Tutorial, rig: Rig, server: str) -> None:
     rig.point_at_viewport()
-    rig.key("KP_1")
-    there = put_cursor(rig)
+    look_from_the_front(rig)
+    beside = functools.partial(rig.click, *CURSOR_PX, button=3, holding="shift")
+    there = rig.give(beside, "value", lambda place: place[0] > 1, path="scene.cursor.location")
     x, y = rig.find(".sketchbridge.mode")
     for row in range(3):
         if rig.state("value", path="object.sketchbridge.mode") != "prompt":
@@ -283,8 +294,7 @@ def create_beside(page: Tutorial, rig: Rig, server: str) -> None:
 def reopen(page: Tutorial, rig: Rig, server: str) -> None:
     before = {thing["name"]: thing["faces"] for thing in rig.state("objects") if thing["type"] == "MESH"}
     rig.point_at_viewport()
-    rig.key("ctrl+s")
-    rig.wait("value", lambda dirty: not dirty, path="data.is_dirty")
+    rig.give(lambda: rig.key("ctrl+s"), "value", lambda dirty: not dirty, path="data.is_dirty")
     rig.stop_blender()
     rig.start_blender(FILE)
     assert {thing["name"]: thing["faces"] for thing in rig.state("objects") if thing["type"] == "MESH"} == before
