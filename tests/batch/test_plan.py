@@ -1,6 +1,7 @@
 """Plans: the same file and inputs, the same ids; what changes a result changes the id, and nothing else does."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -90,3 +91,10 @@ def test_folders_without_a_plan(folder):
     (folder / "plan.json").write_text('{"version": 99}')
     with pytest.raises(UserError, match="of version 99"):
         read_plan(folder)
+
+
+def test_the_example_is_four_sketches_by_three_methods_by_two_seeds():
+    jobs = [planned.job for planned in plan_of(Path(__file__).parents[2] / "examples" / "night.toml").plan.jobs]
+    assert len({(job.sketch, job.method, job.seed) for job in jobs}) == len(jobs) == 24
+    assert len({job.prompt for job in jobs}) == len({Path(job.sketch).name for job in jobs}) == 4
+    assert {job.prior for job in jobs} == {"starter"}
