@@ -1,6 +1,7 @@
 """`sketchbridge batch`: many jobs from one file into one folder."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,10 +27,15 @@ def batch_command(
     devices: Annotated[str, typer.Option(help="auto, cpu, or for example cuda:0,cuda:1.")] = "auto",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try quarantined jobs again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a table.")] = False,
+    rerun: Annotated[Path | None, typer.Option(metavar="FILE.rrd", help="Write the previews as a Rerun log.")] = None,
 ) -> None:
     """Run a file of jobs, one after the other on every device; exit status 5 says that some failed."""
     from backend.batch.plan import plan_of
 
+    if rerun is not None:
+        from backend.batch.preview_log import check_log
+
+        check_log(rerun)
     planned = plan_of(jobs, given_by(set_ or ()))
     make_folder(out)
     machine = engine_on(devices, workers)
@@ -41,10 +47,10 @@ def batch_command(
     from backend.cli.batch_watch import JsonEvents, Lines, LiveTable
 
     watch = JsonEvents() if as_json else LiveTable() if sys.stderr.isatty() else Lines()
-    with watch:
+    with watch, logged(watch, rerun, planned.plan) as told:
         for note in planned.notes:
-            watch.note(note)
-        outcome = run_plan(planned.plan, out, machine, watch, retry_failed=retry_failed)
+            told.note(note)
+        outcome = run_plan(planned.plan, out, machine, told, retry_failed=retry_failed)
     write_gallery(out, watch, judge=not outcome.stopped)
     watch.finish(outcome)
     if outcome.stopped:
@@ -76,14 +82,30 @@ def engine_on(devices: str, workers: int) -> "Engine":
     return LocalEngine(parse_devices(devices), workers)
 
 
+def logged(watch: Any, rerun: Path | None, plan: "Plan") -> AbstractContextManager[Any]:
+    """The watch, and where a Rerun log is wanted one that writes that too."""
+    if rerun is None:
+        return nullcontext(watch)
+    from backend.batch.preview_log import PreviewLog
+
+    log = PreviewLog(watch, rerun, [job.id for job in plan.jobs])
+    watch.note(f"Previews go to '{log.path}'.")
+    return log
+
+
 def write_gallery(out: Path, watch: Any, judge: bool) -> None:
     """Table and page. A batch that has computed for a night does not fail because its page could not be drawn."""
-    from backend import gallery
+    from rich.console import Console
+
+    from backend.cli.make_report import make_report
 
     try:
-        gallery.make(out, judge=judge)
+        made = make_report(out, Console(stderr=True), judge=judge)
     except SketchBridgeError as error:
         watch.note(f"The report could not be made: {error} Try `sketchbridge report {out}`.")
+        return
+    for note in made.batch.notes:
+        watch.note(note)
 
 
 def print_plan(plan: "Plan", notes: list[str], out: Path, machine: "Engine", as_json: bool) -> None:

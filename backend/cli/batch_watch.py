@@ -40,7 +40,10 @@ class LiveTable:
         self._live.stop()
 
     def note(self, sentence: str) -> None:
-        self._notes.append(sentence)
+        if self._live.is_started:
+            self._notes.append(sentence)
+        else:
+            self.console.print(sentence, highlight=False, markup=False, soft_wrap=True, style="yellow")
 
     def job(self, job: str, state: str, told: Mapping[str, object]) -> None: ...
 

@@ -1,9 +1,8 @@
 """`sketchbridge report`: table and page of a batch, made anew from its folder."""
 
 import json
-import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,31 +20,11 @@ def report_command(
     if not folder.is_dir():
         raise UserError(f"There is no folder '{folder}'.", "Name the folder that `sketchbridge batch` wrote.")
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from backend.gallery import Told, make
-
-    stopped = False
-
-    def note_interrupt(*_: Any) -> None:
-        nonlocal stopped
-        if stopped:  # asked twice: at once
-            raise KeyboardInterrupt
-        stopped = True
+    from backend.cli.make_report import make_report
 
     console = Console(stderr=True)
-    previous = signal.signal(signal.SIGINT, note_interrupt)
-    columns = (TextColumn("{task.percentage:>3.0f} %"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    try:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("", total=1.0)
-
-            def show(told: Told) -> None:
-                bar.update(task, completed=told.share, description=told.what)
-
-            made = make(folder, judge=judge, clip=clip, most_bytes=page_mib << 20, tell=show, stop=lambda: stopped)
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    made = make_report(folder, console, judge=judge, clip=clip, most_bytes=page_mib << 20)
     rows = made.batch.rows
     if as_json:
         files = [str(path) for path in made.files]

@@ -7,15 +7,17 @@ from pathlib import Path
 from backend.batch.engines import WORKER, LocalEngine
 from backend.batch.plan import plan_of
 from backend.batch.run import run_plan
+from backend.cli.batch import logged
 from backend.cli.batch_watch import JsonEvents
 from tests.batch.conftest import IDLE, QUICK
 
 
 def main(options):
-    jobs, out, workers, real = json.loads(options)
+    jobs, out, workers, real, rerun = json.loads(options)
     engine = LocalEngine(("cpu",), workers, WORKER if real else IDLE, None if real else QUICK)
-    watch = JsonEvents()
-    outcome = run_plan(plan_of(Path(jobs)).plan, Path(out), engine, watch)
+    plan, watch = plan_of(Path(jobs)).plan, JsonEvents()
+    with logged(watch, Path(rerun) if rerun else None, plan) as told:
+        outcome = run_plan(plan, Path(out), engine, told)
     watch.finish(outcome)
     return 130 if outcome.stopped else 5 if outcome.failed else 0
 

@@ -17,8 +17,8 @@ PATIENCE_S = 30.0
 class Process:
     """A batch under way; `events` as they come."""
 
-    def __init__(self, jobs, out, workers=2, real=False):
-        options = json.dumps([str(jobs), str(out), workers, real])
+    def __init__(self, jobs, out, workers=2, real=False, rerun=""):
+        options = json.dumps([str(jobs), str(out), workers, real, str(rerun)])
         command = [sys.executable, "-m", "tests.batch.start_batch", options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         self.events = []
