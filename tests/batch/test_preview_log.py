@@ -12,8 +12,8 @@ from backend.batch.engines import LocalEngine
 from backend.batch.plan import plan_of
 from backend.batch.run import PREVIEW_VERTICES
 from backend.cli.main import app
+from tests.batch.batch_process import Process
 from tests.batch.conftest import IDLE, QUICK
-from tests.batch.test_stopped import Process
 
 
 @pytest.fixture

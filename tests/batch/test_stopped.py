@@ -3,56 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from backend.batch.plan import folder_of, plan_of, standings
-
-PATIENCE_S = 30.0
-
-
-class Process:
-    """A batch under way; `events` as they come."""
-
-    def __init__(self, jobs, out, workers=2, real=False, rerun=""):
-        options = json.dumps([str(jobs), str(out), workers, real, str(rerun)])
-        command = [sys.executable, "-m", "tests.batch.start_batch", options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        self.events = []
-
-    def wait_for(self, wanted, patience_s=PATIENCE_S):
-        until = time.monotonic() + patience_s
-        while time.monotonic() < until and (line := self.process.stdout.readline()):
-            self.events.append(json.loads(line))
-            if wanted(self.events[-1]):
-                return self.events[-1]
-        raise AssertionError(f"not heard; the last were {self.events[-3:]}")
-
-    def wait_step(self, step, patience_s=PATIENCE_S):
-        return self.wait_for(lambda event: any(each["step"] >= step for each in event.get("running", ())), patience_s)
-
-    def workers(self):
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return [int(line) for line in listed.stdout.split()]
-
-    def kill_all(self):
-        """Everything at once, as a machine that goes off."""
-        workers = self.workers()
-        os.killpg(self.process.pid, signal.SIGKILL)
-        for worker in workers:
-            os.kill(worker, signal.SIGKILL)
-        self.finish()
-
-    def finish(self, patience_s=PATIENCE_S):
-        rest, _ = self.process.communicate(timeout=patience_s)
-        self.events += [json.loads(line) for line in rest.splitlines() if line.endswith("}")]
-        return self.process.returncode
-
-    def began(self):
-        return [event["id"] for event in self.events if event["event"] == "job" and event["state"] == "preparing"]
+from tests.batch.batch_process import Process
 
 
 @pytest.fixture
@@ -117,43 +72,3 @@ def test_told_to_stop_it_writes_checkpoints_first(jobs, out, number):
     assert Process(jobs, out).finish() == 0
     reports = _reports(plan, out)
     assert sorted(report["first"] for report in reports.values() if report["attempt"] > 1) == sorted(held)
-
-
-@pytest.mark.long
-def test_a_real_run_killed_is_equal_to_an_undisturbed_one(tmp_path, monkeypatch):
-    """Bit for bit, on one thread: the assets of three small runs, one of them killed in between with all its processes."""
-    import trimesh
-
-    from tests.priors.tiny import write_tiny_folder
-
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    write_tiny_folder(tmp_path / "tiny")
-    trimesh.creation.icosphere(subdivisions=2).export(tmp_path / "ball.ply")
-    job = {
-        "prompt": "a red mug",
-        "sketch": "ball.ply",
-        "prior": "tiny",
-        "preset": "quick",
-        "steps": 60,
-        "grid": 24,
-        "seed": [0, 1, 2],
-        "checkpoint_every": 5,
-        "preview_every": 0,
-        "budget": {"faces": 300, "texture_px": 64},
-    }
-    jobs = tmp_path / "jobs.jsonl"
-    jobs.write_text(json.dumps(job) + "\n")
-    plan = plan_of(jobs).plan
-    calm, stormy = tmp_path / "calm", tmp_path / "stormy"
-    assert Process(jobs, calm, 1, real=True).finish(600) == 0
-    batch = Process(jobs, stormy, 1, real=True)
-    batch.wait_for(lambda event: event.get("state") == "done", 600)
-    batch.wait_step(10, 600)
-    batch.kill_all()
-    again = Process(jobs, stormy, 1, real=True)
-    assert again.finish(600) == 0
-    assert 1 <= len(again.began()) < 3
-    for job in plan.jobs:
-        ours, theirs = folder_of(calm, job.id), folder_of(stormy, job.id)
-        assert (ours / "asset.glb").read_bytes() == (theirs / "asset.glb").read_bytes()
-        assert (ours / "sheet.png").read_bytes() == (theirs / "sheet.png").read_bytes()
