@@ -75,7 +75,7 @@ def result_of(out, job):
     """All that is not a time or a size of a process."""
     folder = folder_of(out, job)
     report = json.loads((folder / "report.json").read_text())
-    del report["seconds"], report["facts"]["peak_memory_mib"]
+    del report["seconds"], report["peak_memory_mib"]
     return report, {name: (folder / name).read_bytes() for name in ("asset.glb", "sheet.png")}
 
 
