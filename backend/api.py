@@ -5,10 +5,10 @@ Settings are those of `protocol.job.RefineJob`, by name.
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from backend.batch.board import Watch
-from backend.batch.engines import Engine, LocalEngine
+from backend.batch.engines import Engine, LocalEngine, on_ray
 from backend.batch.expand import expand
 from backend.batch.places import Place
 from backend.batch.plan import plan_jobs, plan_of
@@ -65,7 +65,8 @@ def batch(
     *,
     workers: int = 0,
     devices: tuple[str, ...] = (),
-    engine: Engine | None = None,
+    engine: Engine | Literal["local", "ray"] = "local",
+    ray_address: str = "",
     watch: Watch | None = None,
     retry_failed: bool = False,
     report: bool = True,
@@ -73,8 +74,10 @@ def batch(
 ) -> Outcome:
     """Run many jobs into the folder `out`: a job file, or jobs as structs or as settings, sweeps included (relative to here).
 
-    The same again does only what is left. `defaults`: settings for jobs that do not say otherwise. `report`: table and page at the end.
-    Call it under `if __name__ == "__main__":`. Errors: as `plan_of` and `run_plan`.
+    The same again does only what is left. `engine` "ray": on the cluster at `ray_address`, as `on_ray`. `defaults`: settings for
+    jobs that do not say otherwise. `report`: table and page at the end. Call it under `if __name__ == "__main__":`.
+
+    Errors: as `plan_of`, `on_ray` and `run_plan`; UserError for another engine.
     """
     if isinstance(jobs, str | Path):
         planned = plan_of(Path(jobs), defaults)
@@ -83,7 +86,13 @@ def batch(
         planned = plan_jobs(expand(entries, Path.cwd(), defaults))
         if not planned.plan.jobs:
             raise UserError("There is no job to run.", "Give at least one.")
-    outcome = run_plan(planned.plan, Path(out), engine or LocalEngine(devices, workers), watch, retry_failed=retry_failed)
+    if engine == "local":
+        engine = LocalEngine(devices, workers)
+    elif engine == "ray":
+        engine = on_ray(ray_address, devices, workers)
+    elif isinstance(engine, str):
+        raise UserError(f"There is no engine '{engine}'.", "Use local or ray.")
+    outcome = run_plan(planned.plan, Path(out), engine, watch, retry_failed=retry_failed)
     if report:
         from backend import gallery
 

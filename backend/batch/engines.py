@@ -10,12 +10,15 @@ from typing import Protocol
 
 import zmq
 
+from backend.batch.pilot import Cost, Gauge, Measure
+from backend.errors import ResourceError
 from backend.serve import sockets
 from backend.serve.address import endpoint
 from backend.serve.crew import Crew
 from backend.serve.devices import DeviceSearch
 from backend.serve.workers import Deadlines, Worker, Workers
 from protocol.framing import Message
+from protocol.job import RefineJob
 
 WORKER = (sys.executable, "-m", "backend.batch.worker")
 LOGS = "logs"
@@ -50,7 +53,7 @@ class BatchCrew(Crew, Protocol):
 
 
 class Engine(Protocol):
-    """A kind of place where workers can be had: `LocalEngine`, or a cluster."""
+    """A kind of place where workers can be had: `LocalEngine`, or a cluster (`on_ray`)."""
 
     def open(self, out: Path) -> AbstractContextManager[BatchCrew]:
         """Workers that start now; gone when the block is left. Errors: ResourceError where none can be had."""
@@ -62,6 +65,10 @@ class Engine(Protocol):
 
     def where(self, out: Path) -> str:
         """Where to look when workers do not start, as a hint."""
+        ...
+
+    def gauge(self) -> AbstractContextManager[Measure]:
+        """What measures the cost of a job on the first device, for a plan."""
         ...
 
 
@@ -86,6 +93,17 @@ class LocalEngine:
         return f"Look into the logs in '{out / LOGS}'."
 
     @contextmanager
+    def gauge(self) -> Iterator[Measure]:
+        gauge = Gauge(self._devices[0])
+
+        def measure(job: RefineJob) -> Cost:
+            from backend.refine.read_inputs import read_inputs  # torch, seconds of imports
+
+            return gauge(job, read_inputs(job))
+
+        yield measure
+
+    @contextmanager
     def open(self, out: Path) -> Iterator["LocalCrew"]:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
@@ -105,6 +123,20 @@ class LocalEngine:
         if sharing < 2 or self._command != WORKER:
             return self._command
         return (*self._command, "--threads", str(max(1, (os.cpu_count() or 1) // sharing)))
+
+
+def on_ray(address: str = "", devices: Sequence[str] = (), workers: int = 0) -> Engine:
+    """`backend.batch.ray_engine.RayEngine`. Errors: as there; ResourceError where Ray is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Otherwise Ray prints what it thinks of lost actors between the lines of the table, or of --json.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
+    try:
+        import ray  # noqa: F401  # optional, and seconds of imports
+    except ModuleNotFoundError:
+        raise ResourceError("Ray is not installed.", "Install it with `python -m pip install 'sketchbridge[ray]'`.") from None
+    from backend.batch.ray_engine import RayEngine
+
+    return RayEngine(address, devices, workers)
 
 
 class LocalCrew(Workers):

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +14,10 @@ from backend.batch.check_job import card_of
 from backend.batch.fingerprints import prior_digest
 from backend.batch.plan import CHECKPOINT_FILE, PlannedJob
 from protocol.job import RefineJob
+
+if TYPE_CHECKING:
+    from backend.priors.contract import Prior
+    from backend.refine.inputs import Inputs
 
 PILOTS_FILE = "pilots.json"
 STEPS = 3
@@ -38,6 +43,10 @@ class Estimate:
     result_bytes: int
 
 
+Measure = Callable[[RefineJob], Cost]
+"""An engine's `gauge`."""
+
+
 def kind_of(job: RefineJob, device: str) -> str:
     """Jobs of one kind cost alike: one prior, mode, preset, method, size and device. The sketch is not looked at."""
     told = (
@@ -55,10 +64,10 @@ def read_pilots(out: Path) -> dict[str, Cost]:
         return {}
 
 
-def make_pilots(jobs: Sequence[PlannedJob], device: str, out: Path, tell: Callable[[int, int], None]) -> dict[str, Cost]:
-    """A cost for every kind among the jobs; those of an earlier call are read from `out`. `tell`: pilots made, of how many.
+def make_pilots(jobs: Sequence[PlannedJob], device: str, out: Path, measure: Measure, tell: Callable[[int, int], None]) -> dict[str, Cost]:
+    """A cost for every kind among the jobs, measured on `device`; those of an earlier call are read from `out`.
 
-    Errors: as `refine`.
+    `tell`: pilots made, of how many. Errors: as `measure`.
     """
     costs = read_pilots(out)
     wanted: dict[str, RefineJob] = {}
@@ -66,14 +75,9 @@ def make_pilots(jobs: Sequence[PlannedJob], device: str, out: Path, tell: Callab
         kind = kind_of(planned.job, device)
         if kind not in costs:
             wanted.setdefault(kind, planned.job)
-    from backend.priors.resolve import resolve_prior  # seconds of imports
-
-    loaded, prior = "", None
     for index, (kind, job) in enumerate(sorted(wanted.items(), key=lambda item: item[1].prior)):
         tell(index, len(wanted))
-        if prior is None or loaded != job.prior:
-            loaded, prior = job.prior, resolve_prior(job.prior, device)
-        costs[kind] = _pilot(job, device, prior)
+        costs[kind] = measure(job)
         write_bytes(out / PILOTS_FILE, msgspec.json.format(msgspec.json.encode(costs), indent=1) + b"\n")
     tell(len(wanted), len(wanted))
     return costs
@@ -92,11 +96,27 @@ def estimates(jobs: Sequence[PlannedJob], device: str, costs: Mapping[str, Cost]
     return found
 
 
-def _pilot(job: RefineJob, device: str, prior: object) -> Cost:
+class Gauge:
+    """Runs pilots on one device, with the prior of the last one still loaded."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._prior: tuple[str, Prior] | None = None
+
+    def __call__(self, job: RefineJob, inputs: "Inputs") -> Cost:
+        """Errors: as `refine`."""
+        from backend.priors.resolve import resolve_prior  # seconds of imports
+
+        if self._prior is None or self._prior[0] != job.prior:
+            self._prior = None
+            self._prior = (job.prior, resolve_prior(job.prior, self._device))
+        return _pilot(job, inputs, self._device, self._prior[1])
+
+
+def _pilot(job: RefineJob, inputs: "Inputs", device: str, prior: "Prior") -> Cost:
     import torch
 
     from backend.batch.peak_memory import PeakMemory
-    from backend.refine.read_inputs import read_inputs
     from backend.refine.report import write_report
     from backend.refine.resolve import resolve
     from backend.refine.run import refine
@@ -107,7 +127,7 @@ def _pilot(job: RefineJob, device: str, prior: object) -> Cost:
     short = msgspec.structs.replace(job, stages=few, method="", parameters={}, steps=-1, device=device, preview_every=0)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        result = refine(short, read_inputs(job), out=out, prior=prior, keep_checkpoint=True)  # type: ignore[arg-type]
+        result = refine(short, inputs, out=out, prior=prior, keep_checkpoint=True)
         write_report(result, out)
         checkpoint = out / CHECKPOINT_FILE
         held = checkpoint.stat().st_size if checkpoint.is_file() else 0

@@ -3,7 +3,7 @@
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,7 +24,9 @@ def batch_command(
     plan: Annotated[bool, typer.Option("--plan", help="Print what would run, with time, memory and disk, and run nothing.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for jobs that do not say otherwise; repeatable.")] = None,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Worker processes; 0 is one for each device.")] = 0,
-    devices: Annotated[str, typer.Option(help="auto, cpu, or for example cuda:0,cuda:1.")] = "auto",
+    devices: Annotated[str, typer.Option(help="auto, cpu, or for example cuda:0,cuda:1; on Ray auto, cpu or cuda.")] = "auto",
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Processes on this machine, or a Ray cluster.")] = "local",
+    ray_address: Annotated[str, typer.Option(help="HOST:PORT, auto for this machine's cluster, local to start one for the batch.")] = "",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try quarantined jobs again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout instead of a table.")] = False,
     rerun: Annotated[Path | None, typer.Option(metavar="FILE.rrd", help="Write the previews as a Rerun log.")] = None,
@@ -37,8 +39,10 @@ def batch_command(
 
         check_log(rerun)
     planned = plan_of(jobs, given_by(set_ or ()))
+    if ray_address and engine != "ray":
+        raise UserError("--ray-address was given without --engine ray.", "Add it, or leave the address out.")
+    machine = engine_on(devices, workers) if engine == "local" else ray_engine(ray_address, devices, workers)
     make_folder(out)
-    machine = engine_on(devices, workers)
     if plan:
         print_plan(planned.plan, planned.notes, out, machine, as_json)
         return
@@ -93,6 +97,13 @@ def logged(watch: Any, rerun: Path | None, plan: "Plan") -> AbstractContextManag
     return log
 
 
+def ray_engine(address: str, devices: str, workers: int) -> "Engine":
+    """Actors of a cluster."""
+    from backend.batch.engines import on_ray
+
+    return on_ray(address, () if devices == "auto" else (devices,), workers)
+
+
 def write_gallery(out: Path, watch: Any, judge: bool) -> None:
     """Table and page. A batch that has computed for a night does not fail because its page could not be drawn."""
     from rich.console import Console
@@ -124,9 +135,9 @@ def print_plan(plan: "Plan", notes: list[str], out: Path, machine: "Engine", as_
     found = standings(plan, out)
     left: list[PlannedJob] = [job for job in plan.jobs if found[job.id] not in ("done", "failed")]
     device = machine.devices()[0]
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress, machine.gauge() as measure:
         task = progress.add_task("Measuring what a job costs")
-        costs = make_pilots(left, device, out, lambda made, total: progress.update(task, completed=made, total=max(total, 1)))
+        costs = make_pilots(left, device, out, measure, lambda made, total: progress.update(task, completed=made, total=max(total, 1)))
     guessed = estimates(left, device, costs)
     workers = len(machine.devices())
     seconds = sum(each.seconds for each in guessed.values()) / workers

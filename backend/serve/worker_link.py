@@ -45,6 +45,26 @@ class Assignment:
     max_vertices: int
     underway: bool = False
 
+    @classmethod
+    def of(cls, job: str, attempt: int, run: Run) -> "Assignment":
+        """An order, with the steering that it brings."""
+        control = Control(run.journal)
+        control.previews = run.preview_vertices > 0
+        for seq, command in run.steers:
+            control.steer(command, seq)
+        return cls(job, attempt, run, control, run.preview_vertices)
+
+    def obey(self, order: msgspec.Struct) -> None:
+        """A `Turn`, `Show` or `Stop` for the run under way."""
+        control = self.control
+        if isinstance(order, Turn):
+            control.steer(order.command, order.seq)
+        elif isinstance(order, Show):
+            self.max_vertices = order.max_vertices
+            control.previews = order.max_vertices > 0
+        elif isinstance(order, Stop):
+            {"pause": control.pause, "finish": control.finish_now, "discard": control.cancel, "quit": control.leave}[order.how]()
+
 
 @dataclass(frozen=True)
 class _Word:
@@ -187,11 +207,7 @@ class WorkerLink(threading.Thread):
             self._pass_on(message)
 
     def _take(self, message: Message, run: Run) -> None:
-        control = Control(run.journal)
-        control.previews = run.preview_vertices > 0
-        for seq, command in run.steers:
-            control.steer(command, seq)
-        assignment = Assignment(message.header.job, message.header.seq, run, control, run.preview_vertices)
+        assignment = Assignment.of(message.header.job, message.header.seq, run)
         if self._leaving_at is not None:
             return
         key = assignment.job, assignment.attempt
@@ -201,17 +217,9 @@ class WorkerLink(threading.Thread):
 
     def _pass_on(self, message: Message) -> None:
         """Words for a run under way; those for another come too late."""
-        assignment, body = self._assignments.get((message.header.job, message.header.seq)), message.body
-        if assignment is None:
-            return
-        control = assignment.control
-        if isinstance(body, Turn):
-            control.steer(body.command, body.seq)
-        elif isinstance(body, Show):
-            assignment.max_vertices = body.max_vertices
-            control.previews = body.max_vertices > 0
-        elif isinstance(body, Stop):
-            {"pause": control.pause, "finish": control.finish_now, "discard": control.cancel, "quit": control.leave}[body.how]()
+        assignment = self._assignments.get((message.header.job, message.header.seq))
+        if assignment is not None:
+            assignment.obey(message.body)
 
     def _put(self, order: Assignment | Drop) -> bool:
         try:

@@ -71,6 +71,20 @@ class Worker:
         if self.state == "busy":
             self.state = "idle"
 
+    def lose(self, pause: tuple[float, float]) -> None:
+        """It is gone; a replacement may come after a pause in seconds, the first one doubled with every failure up to the last."""
+        first, most = pause
+        self.retry_at = time.monotonic() + min(most, first * 2 ** min(self.failures, 16))
+        self.failures += 1
+        self.state, self.peer, self.orders = "lost", b"", []
+
+    def beats(self, beat: Beat) -> None:
+        """A sign of life has come."""
+        self.title, self.memory_free, self.memory_total = beat.title, beat.memory_free, beat.memory_total
+        if self.state == "starting" and beat.idle and not beat.starting:
+            self.state = "idle"
+            log.info("the worker on %s is ready", self.device)
+
     def public(self, job: str) -> Device:
         return Device(
             name=self.device,
@@ -118,7 +132,7 @@ class Workers:
                 continue
             worker.heard, worker.heard_at = True, time.monotonic()
             if isinstance(message.body, Beat):
-                self._beat(worker, message.body)
+                worker.beats(message.body)
             yield worker, message
 
     def lost(self, now: float) -> Iterator[Worker]:
@@ -139,10 +153,7 @@ class Workers:
         """End the process and everything it started, now; its replacement comes after a pause that doubles with every failure."""
         if worker.process is not None:
             _kill(worker.process)
-        first, most = self._deadlines.retry
-        worker.retry_at = time.monotonic() + min(most, first * 2 ** min(worker.failures, 16))
-        worker.failures += 1
-        worker.state, worker.peer, worker.orders = "lost", b"", []
+        worker.lose(self._deadlines.retry)
 
     def flush(self) -> None:
         """Send all orders."""
@@ -196,12 +207,6 @@ class Workers:
     def _known(self, peer: bytes) -> Worker | None:
         """The worker whose secret the peer shows as its routing id."""
         return next((each for each in self._workers if each.peer and compare_digest(each.peer, peer)), None)
-
-    def _beat(self, worker: Worker, beat: Beat) -> None:
-        worker.title, worker.memory_free, worker.memory_total = beat.title, beat.memory_free, beat.memory_total
-        if worker.state == "starting" and beat.idle and not beat.starting:
-            worker.state = "idle"
-            log.info("the worker on %s is ready", worker.device)
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
