@@ -163,11 +163,7 @@ class _Batch:
         shown_at = 0.0
         while self.open_jobs and not self.signals:
             self._turn(crew, dispatch)
-            if any(worker.state in ("idle", "busy") for worker in crew):
-                starts_failed = 0
-            else:
-                starts_failed = min(worker.failures for worker in crew)
-            if starts_failed >= FAILED_STARTS:
+            if all(worker.unready >= FAILED_STARTS for worker in crew):
                 raise ResourceError("No worker starts.", where)
             now = time.monotonic()
             if now - shown_at >= SHOW_S:

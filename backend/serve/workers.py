@@ -38,7 +38,10 @@ class Deadlines:
 
 @dataclass
 class Worker:
-    """One device and the process that has it now. `peer`: the secret that this process alone was given; `heard`: it has spoken."""
+    """One device and the process that has it now. `peer`: the secret that this process alone was given; `heard`: it has spoken.
+
+    `failures`: losses since a job ended on it; `unready`: since it could take jobs.
+    """
 
     device: str
     state: Literal["starting", "idle", "busy", "lost"] = "lost"
@@ -54,6 +57,7 @@ class Worker:
     heard_at: float = 0.0
     retry_at: float = 0.0
     failures: int = 0
+    unready: int = 0
     orders: list[tuple[Header, msgspec.Struct]] = field(default_factory=list)
 
     def order(self, body: msgspec.Struct) -> None:
@@ -76,13 +80,14 @@ class Worker:
         first, most = pause
         self.retry_at = time.monotonic() + min(most, first * 2 ** min(self.failures, 16))
         self.failures += 1
+        self.unready += 1
         self.state, self.peer, self.orders = "lost", b"", []
 
     def beats(self, beat: Beat) -> None:
         """A sign of life has come."""
         self.title, self.memory_free, self.memory_total = beat.title, beat.memory_free, beat.memory_total
         if self.state == "starting" and beat.idle and not beat.starting:
-            self.state = "idle"
+            self.state, self.unready = "idle", 0
             log.info("the worker on %s is ready", self.device)
 
     def public(self, job: str) -> Device:

@@ -13,6 +13,7 @@ import pytest
 import trimesh
 from typer.testing import CliRunner
 
+from backend.batch.attempts import read_attempts
 from backend.batch.engines import WORKER, LocalEngine, on_ray
 from backend.batch.node_engine import check_prior_here
 from backend.batch.plan import folder_of, plan_of
@@ -271,6 +272,8 @@ def test_real_runs_are_equal_to_those_of_this_machine(run, far, out, monkeypatch
     outcome, _ = run(plan, kill, load=real_far_away)
     there = _on_this_machine(plan, far / "there", WORKER)
     assert killed and len(outcome.done) == 3 and outcome.failed == there.failed and len(there.failed) == 1
+    (hit,) = (read_attempts(folder_of(out, job)) for job in outcome.done if read_attempts(folder_of(out, job)))
+    assert [attempt.code for attempt in hit] == ["worker_lost"] and hit[0].step >= 5
     for job in outcome.done:
         ours, theirs = folder_of(out, job), folder_of(far / "there", job)
         assert (ours / "asset.glb").read_bytes() == (theirs / "asset.glb").read_bytes()

@@ -91,6 +91,12 @@ def test_a_job_that_kills_its_workers_is_quarantined(planned, run, out):
     assert failed["code"] == "worker_lost" and "2 times" in failed["sentence"] and len(failed["attempts"]) == 2
 
 
+def test_jobs_that_kill_their_workers_one_after_the_other_do_not_end_the_batch(planned, run):
+    plan = planned(*({"prompt": "crash", "seed": seed} for seed in range(4)), {"prompt": "a cup"})
+    outcome, _ = run(plan)
+    assert outcome.done == (plan.jobs[4].id,) and len(outcome.failed) == 4
+
+
 def test_a_lost_worker_costs_what_was_made_since_the_last_checkpoint(planned, run, out):
     plan = planned({"prompt": "trip", "steps": 60})
     outcome, _ = run(plan)
