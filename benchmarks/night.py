@@ -36,9 +36,9 @@ class Measured:
     report_s: float
 
 
-def measure(workers: int, out: Path) -> Measured:
+def measure(workers: int, out: Path, steps: int) -> Measured:
     """Run all jobs in a new folder, and make its report, judging included."""
-    plan = plan_of(JOBS).plan
+    plan = plan_of(JOBS, {"steps": steps}).plan
     watch = Lines()
     began = time.monotonic()
     outcome = run_plan(plan, out, LocalEngine(workers=workers), watch)
@@ -68,14 +68,16 @@ def table(rows: list[Measured]) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--out", type=Path, default=Path("out/benchmark-night"))
+    options.add_argument("--steps", type=int, default=-1, help="of every job; -1: the preset's")
     options.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     given = options.parse_args()
     if given.out.exists():
         sys.exit(f"'{given.out}' is there already, with jobs that would not run again. Take it away, or name another --out.")
     load = os.getloadavg()[0]
-    rows = [measure(workers, given.out / f"workers-{workers}") for workers in WORKERS]
-    told = f"{os.cpu_count()} cores, load {load:.1f} before; judging and page of {rows[-1].jobs} assets: {rows[-1].report_s:.0f} s"
-    text = f"{told}\n\n{table(rows)}"
+    rows = [measure(workers, given.out / f"workers-{workers}", given.steps) for workers in WORKERS]
+    steps = "the preset's" if given.steps < 0 else given.steps
+    judged = f"judging and page of {rows[-1].jobs} assets: {rows[-1].report_s:.0f} s"
+    text = f"{os.cpu_count()} cores, load {load:.1f} before; {steps} steps a job; {judged}\n\n{table(rows)}"
     print(text)
     if given.write:
         marked = re.compile(r"(<!-- night -->\n).*?(<!-- end -->)", re.S)
