@@ -123,8 +123,9 @@ class PictureRun:
         distilled = method.gradient(self.prior, latents, t, draws, self.conditions, self.pose, parameters, state)
         self.latents.grad = distilled.gradient.to(self.latents.dtype)
         # The card's rate is for hundreds of steps; with fewer ones longer, so that an equal budget lets everyone get equally far.
-        rate = self.prior.card.picture_rate
-        self.optimiser.param_groups[0]["lr"] = min(max(rate, rate * FULL_STEPS / steps), max(rate, LARGEST_RATE))
+        card = self.prior.card
+        rate = min(max(card.picture_rate, card.picture_rate * FULL_STEPS / steps), max(card.picture_rate, LARGEST_RATE))
+        self.optimiser.param_groups[0]["lr"] = rate * (1.0 if early or self.first is None else card.bridge_rate_scale)
         self.optimiser.step()
         if self.critic is not None:
             self.critic.train_step(latents, self.conditions["critic"], self.pose, generator(self.seed, "critic", self.steps_done))
