@@ -128,6 +128,8 @@ class LocalEngine:
 def on_ray(address: str = "", devices: Sequence[str] = (), workers: int = 0) -> Engine:
     """`backend.batch.ray_engine.RayEngine`. Errors: as there; ResourceError where Ray is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address != "local":  # whose own Ray needs its time to come up
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # tries to connect, of up to 40 s each; by itself 20
     # Otherwise Ray prints what it thinks of lost actors between the lines of the table, or of --json.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "^")
     try:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -116,19 +117,15 @@ class RayEngine:
             _probe(self._address)
         handlers = _handlers()
         try:
-            ray.init(
-                address=self._address,
-                include_dashboard=False if self._address == LOCAL else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with _without_words():
+                ray.init(
+                    address=self._address,
+                    include_dashboard=False if self._address == LOCAL else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except Exception as error:  # of a dozen kinds, plain ones among them
-            if self._address == "auto":
-                raise ResourceError(
-                    "No Ray cluster runs on this machine.",
-                    "Start one with `ray start --head`, name one with --ray-address, or say --ray-address local.",
-                ) from error
-            raise _unreachable(self._address, first_line(error)) from error
+            raise _refused(self._address, error) from error
         finally:
             for number, handler in handlers:  # Ray sets its own, and a batch stops gently
                 signal.signal(number, handler)
@@ -175,6 +172,31 @@ def _probe(address: str) -> None:
 
 def _unreachable(address: str, why: str) -> ResourceError:
     return ResourceError(f"No Ray cluster answers at '{address}': {why}.", "Check the address, the cluster and its token.")
+
+
+def _refused(address: str, error: Exception) -> ResourceError:
+    said = f"{error} {error.__cause__}"
+    if "Could not find any running Ray" in said:
+        hint = "Start one with `ray start --head`, name one with --ray-address, or say --ray-address local."
+        return ResourceError("No Ray cluster runs on this machine.", hint)
+    if "InvalidAuthToken" in said:
+        hint = "Put the cluster's into RAY_AUTH_TOKEN, or into the file ~/.ray/auth_token."
+        return ResourceError(f"The Ray cluster at '{address}' has another token than this machine.", hint)
+    return _unreachable(address, first_line(error))
+
+
+@contextmanager
+def _without_words() -> Iterator[None]:
+    """Ray's libraries write every try that fails to the process's standard error; what matters is in the error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _handlers() -> list[tuple[signal.Signals, Any]]:
