@@ -65,7 +65,8 @@ function factsOf(row) {
 function openDetail(row, order) {
   shownRow = row;
   shownOrder = order;
-  document.getElementById("detail-title").replaceChildren(row.prompt || row.id, badge(row) || "");
+  const told = make("small", {}, [row.sketch, settingsLine(row)].filter(Boolean).join(" · "));
+  document.getElementById("detail-title").replaceChildren(row.prompt || row.id, told, badge(row) || "");
   const links = row.file ? make("p", { class: "links" }, make("a", { href: row.file.split("/").map(encodeURIComponent).join("/") }, "asset.glb"), " in full size and detail") : null;
   document.getElementById("facts").replaceChildren(
     ...[row.trouble ? make("p", { class: "trouble" }, row.trouble) : null, row.notes ? make("p", { class: "said" }, row.notes) : null, links].filter(Boolean), ...factsOf(row));

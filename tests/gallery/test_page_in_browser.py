@@ -76,6 +76,8 @@ def test_sheets_are_decoded_when_they_come_near(page):
 
 def test_the_asset_is_drawn_and_turns(page):
     open_first(page)
+    title = page.run("document.getElementById('detail-title').textContent")
+    assert all(word in title for word in ("a red apple", "apple.glb", "sds", "seed 0"))
     triangles = page.run("document.getElementById('stage').dataset.triangles")
     assert triangles == "320"
     page.run("document.getElementById('canvas').focus()")
