@@ -13,7 +13,7 @@ from tests.batch.batch_process import Process
 @pytest.fixture
 def jobs(tmp_path):
     path = tmp_path / "jobs.jsonl"
-    job = {"mode": "prompt", "prompt": "a cup", "seed": [0, 1, 2, 3, 4, 5], "steps": 400, "checkpoint_every": 20, "preview_every": 0}
+    job = {"mode": "prompt", "prompt": "a cup", "seed": [0, 1, 2, 3, 4, 5], "steps": 1000, "checkpoint_every": 20, "preview_every": 0}
     path.write_text(json.dumps(job) + "\n")
     return path
 
@@ -40,7 +40,7 @@ def test_killed_as_a_whole_only_unfinished_jobs_go_on(jobs, out):
     assert {job: reports[job]["first"] for job in reports if job not in done} == {
         job: held.get(job, 0) for job in reports if job not in done
     }
-    assert any(held.values()) and all(report["steps"] == 400 for report in reports.values())
+    assert any(held.values()) and all(report["steps"] == 1000 for report in reports.values())
     assert second.events[-1]["event"] == "end" and second.events[-1]["done"] == 6
 
 
