@@ -20,6 +20,7 @@ from backend.batch.plan import folder_of, plan_of
 from backend.batch.run import run_plan
 from backend.cli.main import app
 from backend.errors import ResourceError, UserError
+from backend.gallery.collect import collect
 from backend.serve.workers import Deadlines
 from tests.batch.conftest import IDLE, Recorder
 from tests.batch.idle_engine import FAR, idle_far_away, real_far_away, unusable
@@ -225,13 +226,14 @@ def test_told_to_stop_it_fetches_checkpoints_first(planned, run, out):
     assert outcome.stopped and len(outcome.left) == 4
     held = [json.loads(path.read_text())["step"] for path in out.glob("jobs/*/checkpoint.pt")]
     assert held and max(held) >= stopped_at[0]
-    outcome, _ = run(plan)
+    outcome, _ = run(plan, workers=1)
     assert len(outcome.done) == 4
     firsts = [report["first"] for report in _reports(plan, out).values()]
     assert sorted(first for first in firsts if first) == sorted(held)
 
 
-def test_actors_that_do_not_start_end_the_batch_in_a_sentence(planned, run, out):
+def test_actors_that_do_not_start_end_the_batch_in_a_sentence(planned, run, out, monkeypatch):
+    monkeypatch.setattr("backend.batch.run.FAILED_STARTS", 2)
     with pytest.raises(ResourceError, match=r"No worker starts\. Look into .*ray\.log"):
         run(planned({"prompt": "a cup"}), load=unusable, workers=1)
     assert "There is no such device here." in (out / "logs" / "ray.log").read_text()
@@ -279,3 +281,27 @@ def test_real_runs_are_equal_to_those_of_this_machine(run, far, out, monkeypatch
         assert (ours / "asset.glb").read_bytes() == (theirs / "asset.glb").read_bytes()
         assert (ours / "sheet.png").read_bytes() == (theirs / "sheet.png").read_bytes()
         assert _timeless(ours) == _timeless(theirs)
+
+
+@pytest.mark.long
+def test_a_night_on_actors_leaves_the_table_of_this_machine(run, far, out, monkeypatch):
+    """Four sketches, three methods, two seeds with the shipped prior, a few steps each; one actor killed at step 6 of a job or later."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    plan = plan_of(REPOSITORY / "examples" / "night.toml", {"steps": 12, "checkpoint_every": 3, "preview_every": 0}).plan
+    killed = []
+
+    def kill(board, crew):
+        for worker in crew:
+            if not killed and board.done >= 5 and worker.underway and any(each.step >= 6 for each in board.running):
+                killed.append(int(worker.title))
+                os.kill(killed[0], signal.SIGKILL)
+
+    outcome, _ = run(plan, kill, load=real_far_away)
+    there = _on_this_machine(plan, far / "night", WORKER)
+    assert killed and len(outcome.done) == len(there.done) == 24
+    ours, theirs = (collect(folder).rows for folder in (out, far / "night"))
+    timed = {"total_s", "steps_s", "phases_s", "peak_memory_mib"}
+    assert [{k: v for k, v in row.items() if k not in timed} for row in ours] == [
+        {k: v for k, v in row.items() if k not in timed} for row in theirs
+    ]
+    assert [each.code for job in outcome.done for each in read_attempts(folder_of(out, job))] == ["worker_lost"]
