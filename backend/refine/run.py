@@ -1,5 +1,6 @@
 """One run, from a job and its inputs to files: a function of `RefineJob`, its journal and nothing else."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from backend.render.rasterizer import choose_rasterizer
 from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
 
 CHECK_EVERY = 25
+CHECKPOINT_S = 120.0
+"""The longest that steps go unsaved, however slow they are."""
 CHECKPOINT = "checkpoint.pt"
 LAST_GOOD = "last_good"
 UNNAMED = "picture"
@@ -79,6 +82,7 @@ class _Run:
     ) -> None:
         self.log = RunLog(listen)
         self.out, self.control, self.listen, self.keep_checkpoint = out, control, listen, keep_checkpoint
+        self.held_at = time.monotonic()
         held = read_checkpoint(out / CHECKPOINT, torch.device("cpu")) if resume and out is not None else None
         self.asked = job
         if held is not None:
@@ -223,7 +227,8 @@ class _Run:
             done = self.course.done
             show = self.job.preview_every and done % self.job.preview_every == 0
             # After the last step too: an export that is interrupted then costs no step.
-            hold = self.job.checkpoint_every and (done % self.job.checkpoint_every == 0 or done == self.course.total)
+            late = time.monotonic() - self.held_at >= CHECKPOINT_S
+            hold = self.job.checkpoint_every and (late or done % self.job.checkpoint_every == 0 or done == self.course.total)
             if show or hold or index % CHECK_EVERY == 0 or index == stage.steps:
                 self.log.losses = self._check(watch, stage, good)
                 good = self._good(stage_index, index, stepper)
@@ -292,6 +297,7 @@ class _Run:
             **self._good(stage_index, step, stepper),
         }
         write_checkpoint(self.out / CHECKPOINT, held)
+        self.held_at = time.monotonic()
         self.listen(Checkpointed(self.course.done))
 
     def _resume(self, held: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:

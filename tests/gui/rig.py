@@ -146,7 +146,7 @@ class Rig:
         return last
 
     def give(self, act: Callable[[], None], query: str, until: Callable[[Any], bool], /, *, within_s: float = 8, **arguments: Any) -> Any:
-        """Does `act` until `until(answer)` holds: Blender swallows a key or click while its window is busy. Escape closes a menu left open."""
+        """Does `act` until `until(answer)` holds: a busy window swallows keys and clicks. Escape closes a menu left open."""
         for _ in range(4):
             act()
             try:

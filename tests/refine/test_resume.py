@@ -175,3 +175,18 @@ def test_a_made_map_is_handed_out_and_a_given_one_is_not(job, ball, tiny_prior):
     assert made.loop_uv.shape == (len(loops), 2) and np.isfinite(made.loop_uv).all()
     given = PolygonMesh(ball.vertices, loops, starts, {"UVMap": made.loop_uv}, "UVMap")
     assert refine(job, Inputs(polygons=given), prior=tiny_prior).exported.loop_uv is None
+
+
+def test_steps_that_take_long_are_saved_by_the_clock(job, ball, tiny_prior, tmp_path, monkeypatch):
+    """However seldom checkpoints come by the steps; and they change nothing."""
+    job = msgspec.structs.replace(job, checkpoint_every=1000)
+    whole = _run(job, ball, tiny_prior)
+    monkeypatch.setattr("backend.refine.run.CHECKPOINT_S", 0.0)
+    told, control = [], Control()
+    at_step(control, 5, lambda: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        _run(job, ball, tiny_prior, out=tmp_path, control=control, listen=told.append)
+    assert [event.step for event in told if isinstance(event, Checkpointed)] == [1, 2, 3, 4, 5]
+    resumed = refine(job, Inputs(), prior=tiny_prior, out=tmp_path, resume=True)
+    assert (resumed.ran, resumed.steps_done, resumed.rows) == (whole.ran, whole.steps_done, whole.rows)
+    assert _same(whole, resumed)
