@@ -70,6 +70,7 @@ class PriorCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     jsd_inversion_guidance: float = -13.5
     bridge_k: float = 1.0
     bridge_rate_scale: float = 1.0  # learning rates of a Bridge stage relative to the SDS stage before it
+    bridge_share: float = 0.8  # of the steps of a picture; the first ones are SDS (arXiv 2406.09417, appendix A: 2000 of 2500)
     colour_rate: float = 1.0  # factor on the colour rates of the presets
     geometry_rate: float = 1.0  # factor on the shape's rates of the presets
     picture_rate: float = 0.01  # Adam's rate on the latents of a single picture, for a run of 500 steps

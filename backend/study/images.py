@@ -21,7 +21,6 @@ from backend.render.cameras import orbit
 from backend.study.entries import differing
 
 LARGEST_RATE = 0.1
-FIRST_STAGE_SHARE = 0.2  # 500 of 2500 steps (arXiv 2406.09417, appendix A)
 FULL_STEPS = 500
 SAMPLER_STEPS = 20
 ELEVATION_DEG = 15.0
@@ -102,13 +101,14 @@ class PictureRun:
         if self.first is None:
             return own
         before = sum(self.first.rows(self.first_parameters, level) for level in levels) / len(levels)
-        return FIRST_STAGE_SHARE * before + (1.0 - FIRST_STAGE_SHARE) * own
+        share = self.prior.card.bridge_share
+        return (1.0 - share) * before + share * own
 
     def step(self, steps: int) -> None:
         """One step of a run of `steps`; after the last, at the last one's noise levels."""
         began = time.perf_counter()
         index = min(self.steps_done, steps - 1)
-        switch = round(FIRST_STAGE_SHARE * steps) if self.first is not None else 0
+        switch = round((1.0 - self.prior.card.bridge_share) * steps) if self.first is not None else 0
         early = self.first is not None and index < switch
         if self.first is not None and index == switch and self.steps_done == switch:
             self.optimiser = self._fresh_optimiser()  # a new stage begins with new moments

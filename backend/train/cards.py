@@ -56,6 +56,7 @@ def zoo_card() -> PriorCard:
         jsd_inversion_guidance=-9.0,
         bridge_k=3.0,
         bridge_rate_scale=0.3,
+        bridge_share=0.2,  # more takes colour away and puts grain on: the two texts' difference has no point of rest
         colour_rate=1.0,
         geometry_rate=1.0,
         picture_rate=0.02,

@@ -48,3 +48,15 @@ def test_bridge_goes_on_from_sds_at_the_share_of_the_rate_that_the_card_says():
             run.step(100)
         moved.append(moved_by_step(run, 100))
     assert moved == pytest.approx([0.1, 0.03], rel=1e-2)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8])
+def test_bridge_has_the_share_of_the_steps_that_the_card_says(share):
+    """What comes before is SDS, draw for draw."""
+    prior = of_two_pictures(source_descriptors=", foggy, hazy", bridge_share=share)
+    bridge, sds = (PictureRun(prior, name, {}, "red", count=1, seed=0) for name in ("bridge", "sds"))
+    alike = []
+    for _ in range(10):
+        bridge.step(10), sds.step(10)
+        alike.append(torch.equal(bridge.latents, sds.latents))
+    assert sum(alike) == round(10 * (1 - share))
