@@ -2,6 +2,7 @@
 
 import os
 
-# Before torch is loaded: its threads then sleep where they wait for each other. By default they spin, and beside another busy program,
-# such as Blender on the same machine, a denoiser call takes twenty times as long (docs/benchmarks.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Before torch is loaded: where its threads (GNU OpenMP, on Linux) wait for each other, they then sleep soon. By default they spin for
+# long, and beside another busy program, such as Blender, a denoiser call takes several times as long (docs/benchmarks.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
