@@ -32,10 +32,16 @@ class Line(NamedTuple):
 
 
 def scatter(
-    path: Path, marks: Sequence[Mark], *, x: str, y: str, levels: Sequence[tuple[str, float]] = (), log_x: bool = False, title: str = ""
-) -> Path:
+    path: Path, marks: Sequence[Mark], *, x: str, y: str, levels: Sequence[tuple[str, float]] = (), log_x: bool = False,
+    log_y: bool = False, title: str = "",
+) -> Path:  # fmt: skip
     """A labelled mark with error bars each; `levels` are dashed lines across, for what is not a method."""
+    from adjustText import adjust_text  # here, as matplotlib
+
     figure, axis = _axes(4.6)
+    axis.set_xscale("log" if log_x else "linear")
+    axis.set_yscale("log" if log_y else "linear")
+    axis.margins(x=0.14, y=0.1)
     for label, value in levels:
         axis.axhline(value, color=GREY, linewidth=1, linestyle="--", zorder=1)
         axis.annotate(label, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color=GREY)
@@ -43,11 +49,11 @@ def scatter(
         axis.errorbar(
             mark.x.mean, mark.y.mean, xerr=mark.x.deviation, yerr=mark.y.deviation, fmt="o", color=MARK, markersize=5, elinewidth=0.8
         )
-        axis.annotate(mark.label, (mark.x.mean, mark.y.mean), xytext=(5, 4), textcoords="offset points", fontsize=9)
-    if log_x:
-        axis.set_xscale("log")
-    axis.margins(x=0.14, y=0.1)
-    return _finish(figure, axis, path, x, y, title)
+    labels = [axis.text(mark.x.mean, mark.y.mean, mark.label, fontsize=9) for mark in marks]
+    _label(figure, axis, x, y, title)
+    adjust_text(labels, ax=axis, arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6})
+    figure.savefig(path)
+    return path
 
 
 def lines(path: Path, drawn: Sequence[Line], *, x: str, y: str, title: str = "") -> Path:
@@ -60,7 +66,9 @@ def lines(path: Path, drawn: Sequence[Line], *, x: str, y: str, title: str = "")
         axis.fill_between(line.x, means - apart, means + apart, color=colour, alpha=0.15, linewidth=0)
         axis.annotate(line.label, (line.x[-1], means[-1]), xytext=(6, 0), textcoords="offset points", color=colour, fontsize=9, va="center")
     axis.margins(x=0.16)
-    return _finish(figure, axis, path, x, y, title)
+    _label(figure, axis, x, y, title)
+    figure.savefig(path)
+    return path
 
 
 def sheet(path: Path, rows: Sequence[tuple[str, np.ndarray]], columns: Sequence[str] = ()) -> Path:
@@ -99,10 +107,8 @@ def _axes(height_in: float) -> tuple[Any, Any]:
     return figure, axis
 
 
-def _finish(figure: Any, axis: Any, path: Path, x: str, y: str, title: str) -> Path:
+def _label(figure: Any, axis: Any, x: str, y: str, title: str) -> None:
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     axis.set_title(title, loc="left", fontsize=10)
     figure.tight_layout()
-    figure.savefig(path)
-    return path

@@ -2,7 +2,9 @@
 
 z_t = alpha_t z + sigma_t e with the Stable Diffusion betas; the network predicts e. The loss is weighted by
 max(min(snr, cap) / snr, floor): min-SNR weighting (Hang et al. 2023, eq. 8) with a floor that keeps the smallest noise levels,
-and with them flat backgrounds and sharp outlines, in the game.
+and with them flat backgrounds and sharp outlines, in the game. Where there is more noise than signal the weight rises like
+1 / sqrt(snr) up to a ceiling (Yu et al. 2023, "Debias the Training of Diffusion Models"): there a picture's layout is settled, and
+with it what a view word says, at errors too small to be learnt from otherwise.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from backend.train.options import Sizes
+from backend.train.view_twins import Twins, twin_loss
 
 TIMESTEPS = 1000
 
@@ -59,15 +62,15 @@ def signal_levels() -> tuple[Tensor, Tensor]:
     return cumulative.sqrt().float(), (1 - cumulative).sqrt().float()
 
 
-def loss_weights(alpha: Tensor, sigma: Tensor, cap: float, floor: float) -> Tensor:
-    """max(min(snr, cap) / snr, floor), elementwise.
+def loss_weights(alpha: Tensor, sigma: Tensor, cap: float, floor: float, ceiling: float) -> Tensor:
+    """max(min(snr, cap) / snr, floor) where snr is 1 or more, min(1 / sqrt(snr), ceiling) below; elementwise.
 
     Example:
-        >>> loss_weights(torch.tensor([0.6]), torch.tensor([0.8]), 5.0, 0.2)
-        tensor([1.])
+        >>> loss_weights(torch.tensor([0.6]), torch.tensor([0.8]), 5.0, 0.2, 4.0)
+        tensor([1.3333])
     """
     snr = (alpha / sigma).square()
-    return (snr.clamp_max(cap) / snr).clamp_min(floor)
+    return (snr.clamp_max(cap) / snr).clamp_min(floor) * snr.rsqrt().clamp(1.0, ceiling)
 
 
 def stratified_timesteps(batch: int, generator: torch.Generator) -> Tensor:
@@ -86,13 +89,20 @@ def denoiser_loss(
     noise: Tensor,  # [B, C, H, W]
     alpha: Tensor,  # [B]
     sigma: Tensor,  # [B]
+    twins: Twins,
     *,
     cap: float,
     floor: float,
+    ceiling: float,
+    twin_weight: float,
 ) -> tuple[Tensor, Tensor]:
-    """Weighted loss of one batch, a scalar, and the plain squared error of every row, [B] without a graph."""
+    """Weighted loss of one batch and its twins, a scalar, and the plain squared error of every row, [B] without a graph."""
     noisy = alpha[:, None, None, None] * latents + sigma[:, None, None, None] * noise
-    text = text_encoder(input_ids=tokens).last_hidden_state
-    predicted = unet(noisy, t, encoder_hidden_states=text, return_dict=False)[0]
-    error = (predicted.float() - noise).square().mean((1, 2, 3))
-    return (loss_weights(alpha, sigma, cap, floor) * error).mean(), error.detach()
+    text = text_encoder(input_ids=torch.cat([tokens, twins.tokens])).last_hidden_state
+    rows = torch.cat([torch.arange(len(t), device=t.device), twins.rows])
+    shown = noisy[rows].contiguous(memory_format=torch.channels_last)  # indexing loses it
+    predicted = unet(shown, t[rows], encoder_hidden_states=text, return_dict=False)[0]
+    errors = (predicted.float() - noise[rows]).square().mean((1, 2, 3))
+    own, wrong = errors[: len(t)], errors[len(t) :]
+    loss = (loss_weights(alpha, sigma, cap, floor, ceiling) * own).mean()
+    return loss + twin_weight * twin_loss(own[twins.rows], wrong, twins.counts), own.detach()

@@ -127,10 +127,10 @@ def _table(told: Told) -> str:
 def _recognised(told: Told) -> str:
     measures, card = told.trained.measures, told.card
     if told.material.own is None:
-        shares = {what: measures.get(f"recognised_{what}") for what in ("noun", "colour", "pattern")}
+        shares = {what: measures.get(f"recognised_{what}") for what in ("noun", "colour", "pattern", "view")}
         if None in shares.values():
             return "not measured"
-        known = f"among {len(card.nouns)} nouns, {len(card.colours)} colours, {len(card.patterns)} patterns"
+        known = f"among {len(card.nouns)} nouns, {len(card.colours)} colours, {len(card.patterns)} patterns, {len(card.view_words)} views"
         return ", ".join(f"{k} {100 * v:.0f} %" for k, v in shares.items() if v is not None) + (
             f" of held-out pictures, {known} (diffusion classifier)"
         )

@@ -14,7 +14,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from backend.train.denoiser import signal_levels
 from backend.train.latents import Latents, tokenize
-from backend.views import view_words
+from backend.train.view_twins import TURNED
+from backend.views import VIEW_WORDS, view_words
 from backend.zoo.captions import CORRUPTIONS, DOMAIN, PATTERN_WORDS
 from backend.zoo.catalogue import NOUNS, make_object
 from backend.zoo.palette import COLOURS
@@ -59,13 +60,14 @@ def recognition(
     first_seed: int,
     count: int = 40,
 ) -> dict[str, float]:
-    """Shares of held-out pictures of the zoo whose noun, colour and pattern are recognised among all that it knows.
+    """Shares of held-out pictures of the zoo whose noun, colour, pattern and view are recognised among all that it knows.
 
-    Only coloured and unspoilt pictures are asked about, the first `count` of them; pictures are remade from their seeds to know
-    what they show, so `captions` and `first_seed` must be those of the pool. About 0.6 s a picture on a CPU core.
+    Only coloured and unspoilt pictures are asked about, the first `count` of them; about the view, those of objects with sides. Pictures
+    are remade from their seeds to know what they show, so `captions` and `first_seed` must be those of the pool. About 0.6 s a picture on
+    a CPU core.
     """
     generator = torch.Generator().manual_seed(0)
-    right: dict[str, list[bool]] = {"noun": [], "colour": [], "pattern": []}
+    right: dict[str, list[bool]] = {"noun": [], "colour": [], "pattern": [], "view": []}
     for i in range(len(held_out.latents)):
         if len(right["noun"]) == count:
             break
@@ -84,6 +86,9 @@ def recognition(
             "colour": ([say(thing.noun, c, thing.pattern) for c in COLOURS], COLOURS.index(thing.colour_word)),
             "pattern": ([say(thing.noun, thing.colour_word, p) for p in Pattern], int(thing.pattern)),
         }
+        if thing.noun in TURNED:
+            views = [say(thing.noun, thing.colour_word, thing.pattern, other) for other in VIEW_WORDS]
+            asked["view"] = (views, VIEW_WORDS.index(view))
         for what, (candidates, answer) in asked.items():
             errors = caption_errors(unet, text_encoder, tokenizer, held_out.latents[i], candidates, generator)
             right[what].append(int(errors.argmin()) == answer)

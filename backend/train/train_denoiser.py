@@ -29,6 +29,7 @@ from backend.train.latents import Latents, tokenize
 from backend.train.options import TrainOptions
 from backend.train.progress import Progress, StopSignal, child_seed, cosine_rate, ema_decay
 from backend.train.sampling import GRID_PROMPTS, held_out_losses, sample_pictures
+from backend.train.view_twins import ViewTwins
 
 CHECKPOINT_EVERY_S = 180.0
 
@@ -177,6 +178,7 @@ def train_denoiser(
     shown = training.on(device)
     alpha, sigma = (levels.to(device) for levels in signal_levels())
     empty = tokenize(tokenizer, [""]).to(device)
+    twins = ViewTwins(tokenizer, options.twins, device)
     loss_of = torch.compile(denoiser_loss) if options.compiled else denoiser_loss
     last = {"checkpoint": time.monotonic(), "sheet": time.monotonic(), "export": time.monotonic()}
     running: list[Tensor] = []  # loss and plain error of a step, [2] on the device
@@ -193,8 +195,9 @@ def train_denoiser(
             group["lr"] = cosine_rate(options.peak_rate, progress.fraction, progress.step, warm_steps=150, last=0.02)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=options.bf16):
             loss, error = loss_of(
-                unet, text_encoder, latents, tokens, t, noise, alpha[t], sigma[t], cap=options.snr_cap, floor=options.weight_floor
-            )
+                unet, text_encoder, latents, tokens, t, noise, alpha[t], sigma[t], twins.draw(tokens, t, generator),
+                cap=options.snr_cap, floor=options.weight_floor, ceiling=options.weight_ceiling, twin_weight=options.twin_weight,
+            )  # fmt: skip
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -86,12 +86,17 @@ def test_schedule_is_stable_diffusions():
     assert (config.clip_sample, config.set_alpha_to_one, config.steps_offset) == (False, False, 1)
 
 
-def test_loss_weights_are_capped_and_floored():
+def test_loss_weights_are_capped_and_floored_and_rise_with_the_noise():
     alpha, sigma = signal_levels()
-    weights = loss_weights(alpha, sigma, 5.0, 0.2)
     snr = (alpha / sigma) ** 2
+    weights = loss_weights(alpha, sigma, 5.0, 0.2, 4.0)
     assert float(weights.min()) == pytest.approx(0.2)
-    torch.testing.assert_close(weights[snr < 5], torch.ones(int((snr < 5).sum())))
+    between = (snr >= 1) & (snr < 5)
+    torch.testing.assert_close(weights[between], torch.ones(int(between.sum())))
+    low = (snr < 1) & (snr > 1 / 16)
+    torch.testing.assert_close(weights[low], (sigma / alpha)[low])
+    torch.testing.assert_close(weights[snr < 1 / 16], torch.full((int((snr < 1 / 16).sum()),), 4.0))
+    assert float(loss_weights(alpha, sigma, 5.0, 0.2, 1.0).max()) == pytest.approx(1.0)
 
 
 def test_timesteps_are_stratified():
