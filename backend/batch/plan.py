@@ -93,20 +93,6 @@ def write_plan(plan: Plan, out: Path) -> Path:
     return write_bytes(out / PLAN_FILE, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
 
 
-def read_plan(out: Path) -> Plan:
-    """The plan in a batch's folder. Errors: UserError where there is none, or it is of another version or damaged."""
-    path = out / PLAN_FILE
-    try:
-        plan = msgspec.json.decode(path.read_bytes(), type=Plan)
-    except FileNotFoundError:
-        raise UserError(f"There is no batch in '{out}'.", "Name the folder that `sketchbridge batch` wrote.") from None
-    except (msgspec.MsgspecError, OSError) as error:
-        raise UserError(f"The plan '{path}' cannot be read: {error}.", "Run the batch again, which writes it anew.") from None
-    if plan.version != VERSION:
-        raise UserError(f"The plan '{path}' is of version {plan.version}, not {VERSION}.", "Run the batch again.")
-    return plan
-
-
 def folder_of(out: Path, job: str) -> Path:
     """Where the job of this id leaves its files."""
     return out / JOBS_FOLDER / job

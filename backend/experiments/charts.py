@@ -39,12 +39,16 @@ def scatter(
     from adjustText import adjust_text  # here, as matplotlib
 
     figure, axis = _axes(4.6)
-    axis.set_xscale("log" if log_x else "linear")
-    axis.set_yscale("log" if log_y else "linear")
+    axis.set(xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    for side in (*[axis.xaxis] * log_x, *[axis.yaxis] * log_y):  # 60, not 6 x 10^1
+        side.set_major_formatter("{x:g}")
+        side.set_minor_formatter("{x:g}")
     axis.margins(x=0.14, y=0.1)
+    lowest = min((value for _, value in levels), default=0.0)
     for label, value in levels:
         axis.axhline(value, color=GREY, linewidth=1, linestyle="--", zorder=1)
-        axis.annotate(label, (1.0, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color=GREY)
+        place = {"ha": "right", "va": "top" if value == lowest else "bottom"}
+        axis.annotate(label, (1.0, value), xycoords=("axes fraction", "data"), fontsize=8, color=GREY, **place)
     for mark in marks:
         axis.errorbar(
             mark.x.mean, mark.y.mean, xerr=mark.x.deviation, yerr=mark.y.deviation, fmt="o", color=MARK, markersize=5, elinewidth=0.8

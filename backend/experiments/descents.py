@@ -23,7 +23,7 @@ OPTIMISERS = ("Adam", "uniform Adam, smoothed", "coarse lattice")
 SHADINGS = ("albedo only", "shading mix")
 MOMENTS = ("cleared", "kept")
 SMOOTHING = (2.0, 0.5)  # cells, standard deviation at the first and the last step
-BRIDGE_STEPS, BRIDGE_RATE = 80, 0.3
+BRIDGE_STEPS = 80
 VERSION = 1
 
 
@@ -149,7 +149,7 @@ def _job(cell: Cell, context: Context) -> RefineJob:
     colour, shape, _, bridge = stages_of("default", "sketch", card)
     if spec["shading"] == "albedo only":
         shape = msgspec.structs.replace(shape, shading=Shading(albedo=1.0))
-    rates = (BRIDGE_RATE * shape.geometry_rate_h[0], BRIDGE_RATE * shape.geometry_rate_h[1])
+    rates = (card.bridge_rate_scale * shape.geometry_rate_h[0], card.bridge_rate_scale * shape.geometry_rate_h[1])
     both = msgspec.structs.replace(
         bridge,
         optimise="both",

@@ -135,7 +135,8 @@ class TextToImage:
                 marks.append(Mark(TITLES[name], seconds, height))
         if marks:
             path = folder / "frechet.png"
-            made.append(scatter(path, marks, x="seconds per picture", y="Frechet distance to real renders", levels=levels, log_x=True, log_y=True))
+            names = {"x": "seconds per picture", "y": "Frechet distance to real renders"}
+            made.append(scatter(path, marks, **names, levels=levels, log_x=True, log_y=True))
         shown = []
         for name, own in _by_method(results).items():
             arrays = next((found for result in own if (found := kept(folder, result.values)) is not None), None)
