@@ -29,7 +29,8 @@ class BatchDispatch(Dispatch):
 
     def __init__(self, table: JobTable, crew: Crew, audience: Audience, order: WarmOrder, note: Callable[[str], None]) -> None:
         blobs = Blobs(table.store.folder / "inputs")  # which stays empty: jobs name files
-        super().__init__(table, crew, audience, blobs, offered({job.job.prior for job in table.jobs.values()}), Deadlines())
+        priors = {job.job.prior for job in table.jobs.values() if not job.ended and job.state != "paused"}
+        super().__init__(table, crew, audience, blobs, offered(priors), Deadlines())
         self._order, self._note = order, note
 
     def assign(self) -> None:

@@ -4,8 +4,9 @@ import glob
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import msgspec
 from backend.batch.check_job import check_job
 from backend.batch.places import Place
 from backend.batch.read_jobs import ID, Entry
-from backend.errors import ResourceError, UserError
+from backend.errors import ResourceError, UserError, first_line
 from backend.priors.exemplar_folder import EXEMPLAR
 from protocol.job import RefineJob, job_from
 
 JOBS = 100_000
 """Of one file: a sweep that multiplies to more is a slip."""
+
+FOR_ALL = Place("The settings given for all jobs")
+RESULTS, BATCH_FILE = "jobs", "plan.json"
+"""A folder of this name beside such a file holds what a batch has made."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUOTED = re.compile(r"'([\w.-]+)'")
@@ -48,6 +53,7 @@ def expand(entries: Iterable[Entry], folder: Path, given: Mapping[str, Any] | No
     count = 0
     for entry in entries:
         place = entry.place
+        source = partial(_source, entry, given or {})
         settings = _over(_over(dict(entry.defaults), given or {}), entry.settings)
         name = settings.pop(ID, "")
         if name != "" or ID in entry.settings:
@@ -61,7 +67,15 @@ def expand(entries: Iterable[Entry], folder: Path, given: Mapping[str, Any] | No
             for (path, _), value in zip(axes, values, strict=True):
                 chosen = _with(chosen, path, value)
             swept = {path[-1]: value for (path, all_), value in zip(axes, values, strict=True) if len(all_) > 1}
-            yield Asked(place, _job(chosen, folder, place), name, swept)
+            yield Asked(place, _job(chosen, folder, source), name, swept)
+
+
+def _source(entry: Entry, given: Mapping[str, Any], setting: str) -> Place:
+    """Where a setting comes from, whose name may be one within another."""
+    outer = setting.partition(".")[0]
+    if outer in entry.settings:
+        return entry.place
+    return FOR_ALL if outer in given else entry.defaults_place if outer in entry.defaults else entry.place
 
 
 def _over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,14 +124,25 @@ def _axes(settings: dict[str, Any], folder: Path, place: Place) -> list[tuple[tu
 
 
 def _matches(pattern: Any, folder: Path, place: Place) -> list[Any]:
-    """The files that a glob means, sorted; anything else as it is."""
-    if not isinstance(pattern, str) or not glob.has_magic(pattern) or _from(folder, pattern).exists():
+    """The files that a glob means, sorted; anything else as it is. What lies in the results of a batch is not meant."""
+    if not isinstance(pattern, str) or not glob.has_magic(pattern):
         return [pattern]
+    try:
+        if _from(folder, pattern).exists():
+            return [pattern]
+    except (RuntimeError, OSError) as error:
+        raise place.refuse(f"The path '{pattern}' cannot be used: {first_line(error)}.", "Correct it.", "sketch") from None
     path = Path(pattern).expanduser()
-    found = sorted(glob.glob(str(path if path.is_absolute() else Path(glob.escape(str(folder.absolute()))) / path), recursive=True))
-    if not found:
+    found = glob.glob(str(path if path.is_absolute() else Path(glob.escape(str(folder.absolute()))) / path), recursive=True)
+    left = sorted(each for each in found if not _is_of_a_batch(Path(each)))
+    if not left:
         raise place.refuse(f"No file matches '{pattern}'.", f"Paths begin in '{folder}'.", "sketch")
-    return list(found)
+    return list(left)
+
+
+def _is_of_a_batch(path: Path) -> bool:
+    """Does it lie among the results of a batch? The next one would refine what this one has made."""
+    return any(above.name == RESULTS and (above.parent / BATCH_FILE).is_file() for above in path.parents)
 
 
 def _with(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -126,18 +151,25 @@ def _with(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[s
     return {**settings, path[0]: {**settings[path[0]], path[1]: value}}
 
 
-def _job(settings: dict[str, Any], folder: Path, place: Place) -> RefineJob:
+def _job(settings: dict[str, Any], folder: Path, source: Callable[[str], Place]) -> RefineJob:
     try:
         job = job_from(settings)
         job = msgspec.structs.replace(job, prior=_prior(job.prior, folder), debias=_folder_or_name(job.debias, folder))
         if job.sketch:
             job = msgspec.structs.replace(job, sketch=str(_from(folder, job.sketch)))
         check_job(job)
+        is_there = not job.sketch or Path(job.sketch).is_file()
     except (UserError, ResourceError) as error:
-        named = [name for quoted in _QUOTED.findall(error.sentence) for name in (quoted.partition(".")[0], quoted)]
-        raise place.refuse(error.sentence, error.hint, next((name for name in reversed(named) if name in place.lines), "")) from None
-    if job.sketch and not Path(job.sketch).is_file():
-        raise place.refuse(f"The sketch '{job.sketch}' is not there.", f"Paths begin in '{folder}'.", "sketch")
+        quoted = _QUOTED.findall(error.sentence)
+        named = [key for key, value in settings.items() if value in quoted]
+        named += [name for each in quoted for name in (each.partition(".")[0], each) if name.partition(".")[0] in settings]
+        known = [name for name in reversed(named) if name in source(name).lines] or named[-1:]
+        setting = known[0] if known else ""
+        raise source(setting).refuse(error.sentence, error.hint, setting) from None
+    except (RuntimeError, OSError, ValueError) as error:  # no such home, a name too long for the disk
+        raise source("sketch").refuse(f"A path of the job cannot be used: {first_line(error)}.", "Correct it.", "sketch") from None
+    if not is_there:
+        raise source("sketch").refuse(f"The sketch '{job.sketch}' is not there.", f"Paths begin in '{folder}'.", "sketch")
     return job
 
 

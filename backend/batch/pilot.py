@@ -13,6 +13,7 @@ from backend.assets.atomic import write_bytes
 from backend.batch.check_job import card_of
 from backend.batch.fingerprints import prior_digest
 from backend.batch.plan import CHECKPOINT_FILE, PlannedJob
+from backend.errors import SketchBridgeError
 from protocol.job import RefineJob
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PILOTS_FILE = "pilots.json"
 STEPS = 3
 """Of every stage."""
+TRIED = 3
+"""Jobs of one kind, where the first ones fail."""
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,32 +67,44 @@ def read_pilots(out: Path) -> dict[str, Cost]:
         return {}
 
 
-def make_pilots(jobs: Sequence[PlannedJob], device: str, out: Path, measure: Measure, tell: Callable[[int, int], None]) -> dict[str, Cost]:
-    """A cost for every kind among the jobs, measured on `device`; those of an earlier call are read from `out`.
+def make_pilots(
+    jobs: Sequence[PlannedJob], device: str, out: Path, measure: Measure, tell: Callable[[int, int], None]
+) -> tuple[dict[str, Cost], dict[str, str]]:
+    """A cost for every kind among the jobs, measured on `device`; those of an earlier call are read from `out`. Beside them, by id, why
+    jobs could not be measured: for each of these the next one of its kind was taken, `TRIED` at most.
 
-    `tell`: pilots made, of how many. Errors: as `measure`.
+    `tell`: pilots made, of how many.
     """
     costs = read_pilots(out)
-    wanted: dict[str, RefineJob] = {}
+    wanted: dict[str, list[PlannedJob]] = {}
     for planned in jobs:
         kind = kind_of(planned.job, device)
         if kind not in costs:
-            wanted.setdefault(kind, planned.job)
-    for index, (kind, job) in enumerate(sorted(wanted.items(), key=lambda item: item[1].prior)):
+            wanted.setdefault(kind, []).append(planned)
+    failed: dict[str, str] = {}
+    for index, (kind, alike) in enumerate(sorted(wanted.items(), key=lambda item: item[1][0].job.prior)):
         tell(index, len(wanted))
-        costs[kind] = measure(job)
-        write_bytes(out / PILOTS_FILE, msgspec.json.format(msgspec.json.encode(costs), indent=1) + b"\n")
+        for planned in alike[:TRIED]:
+            try:
+                costs[kind] = measure(planned.job)
+            except SketchBridgeError as error:
+                failed[planned.id] = error.sentence
+                continue
+            write_bytes(out / PILOTS_FILE, msgspec.json.format(msgspec.json.encode(costs), indent=1) + b"\n")
+            break
     tell(len(wanted), len(wanted))
-    return costs
+    return costs, failed
 
 
 def estimates(jobs: Sequence[PlannedJob], device: str, costs: Mapping[str, Cost]) -> dict[str, Estimate]:
-    """By job id."""
+    """By job id, of those whose kind was measured."""
     from backend.refine.resolve import resolve
 
     found = {}
     for planned in jobs:
-        cost = costs[kind_of(planned.job, device)]
+        cost = costs.get(kind_of(planned.job, device))
+        if cost is None:
+            continue
         stages = resolve(planned.job, card_of(planned.job.prior)).stages
         seconds = cost.fixed_s + sum(stage.steps * step_s for stage, step_s in zip(stages, cost.step_s, strict=True))
         found[planned.id] = Estimate(seconds, cost.memory_mib, cost.result_bytes)

@@ -93,6 +93,16 @@ def write_plan(plan: Plan, out: Path) -> Path:
     return write_bytes(out / PLAN_FILE, msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
 
 
+def named_as_before(plan: Plan, out: Path) -> Plan:
+    """The plan with the ids that its jobs have in the folder already: a sweep that has grown gives the same job another readable name."""
+    names = _folders(out)
+    before = {name[-HASH_DIGITS:]: name for name in sorted(names)}
+    jobs = [
+        job if job.id in names else msgspec.structs.replace(job, id=before.get(job.hash[:HASH_DIGITS], job.id)) for job in plan.jobs
+    ]
+    return msgspec.structs.replace(plan, jobs=tuple(jobs))
+
+
 def folder_of(out: Path, job: str) -> Path:
     """Where the job of this id leaves its files."""
     return out / JOBS_FOLDER / job
@@ -100,7 +110,7 @@ def folder_of(out: Path, job: str) -> Path:
 
 def standings(plan: Plan, out: Path) -> dict[str, Standing]:
     """What is left to do, by job id, from the files in the folder alone."""
-    folders = {path.name for path in (out / JOBS_FOLDER).iterdir()} if (out / JOBS_FOLDER).is_dir() else set()
+    folders = _folders(out)
     older = {_without_hash(name) for name in folders - {job.id for job in plan.jobs}}
     found: dict[str, Standing] = {}
     for job in plan.jobs:
@@ -126,6 +136,10 @@ def in_words(found: Mapping[str, Standing]) -> str:
     """ "24 jobs: 20 done, 4 new"."""
     counts = Counter(found.values())
     return f"{_counted(len(found))}: {', '.join(f'{counts[each]} {each}' for each in get_args(Standing) if counts[each])}"
+
+
+def _folders(out: Path) -> set[str]:
+    return {path.name for path in (out / JOBS_FOLDER).iterdir()} if (out / JOBS_FOLDER).is_dir() else set()
 
 
 def _slug(each: Asked) -> str:

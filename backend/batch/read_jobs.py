@@ -34,11 +34,12 @@ _TEXTS = frozenset(
 
 @dataclass(frozen=True)
 class Entry:
-    """The settings of one job as the file gives them, `defaults` for what it leaves open, and its place."""
+    """The settings of one job as the file gives them, `defaults` for what it leaves open, and where both stand."""
 
     place: Place
     settings: dict[str, Any]
     defaults: dict[str, Any]
+    defaults_place: Place
 
 
 def read_jobs(path: Path) -> Iterator[Entry]:
@@ -87,6 +88,7 @@ def _too_large(path: Path, size: int) -> UserError:
 
 def _json_lines(path: Path) -> Iterator[Entry]:
     defaults: dict[str, Any] = {}
+    defaults_place = Place(str(path))
     for number, line in lines_of(path):
         if not line.strip():
             continue
@@ -101,15 +103,15 @@ def _json_lines(path: Path) -> Iterator[Entry]:
         if set(data) == {DEFAULTS}:
             if not isinstance(data[DEFAULTS], dict):
                 raise place.refuse("The defaults should be a JSON object.", 'Write {"defaults": {"preset": "quick"}}.')
-            defaults = data[DEFAULTS]
+            defaults, defaults_place = data[DEFAULTS], place
             continue
-        yield Entry(place, data, defaults)
+        yield Entry(place, data, defaults, defaults_place)
 
 
 def _toml(path: Path) -> Iterator[Entry]:
-    defaults, jobs = read_toml(path, "".join(line for _, line in lines_of(path)))
+    (defaults_place, defaults), jobs = read_toml(path, "".join(line for _, line in lines_of(path)))
     for place, settings in jobs:
-        yield Entry(place, settings, defaults)
+        yield Entry(place, settings, defaults, defaults_place)
 
 
 def _csv(path: Path) -> Iterator[Entry]:
@@ -138,7 +140,7 @@ def _csv(path: Path) -> Iterator[Entry]:
         for name, cell in zip(names, row, strict=False):
             if cell.strip():
                 _put(settings, name, _value(name, cell.strip()))
-        yield Entry(place, settings, {})
+        yield Entry(place, settings, {}, place)
 
 
 def _check_header(names: list[str], place: Place) -> None:
@@ -148,6 +150,8 @@ def _check_header(names: list[str], place: Place) -> None:
             raise place.refuse(f"The job has no setting '{name}'.", nearest(name.partition(".")[0], known))
         if names.count(name) > 1:
             raise place.refuse(f"The setting '{name}' has two columns.", "Remove one.")
+        if "." in name and name.partition(".")[0] in names:
+            raise place.refuse(f"The setting '{name}' has a column, and so has all of it.", "Remove one.")
 
 
 def _put(settings: dict[str, Any], name: str, value: Any) -> None:
@@ -176,7 +180,7 @@ def _prompts(path: Path) -> Iterator[Entry]:
     for number, line in lines_of(path):
         prompt = re.sub(r"^\s*\d+[.):]\s+", "", line).strip().strip('"').strip()
         if prompt and not prompt.startswith("#"):
-            yield Entry(Place(str(path), number), {"prompt": prompt}, {"mode": "prompt"})
+            yield Entry(place := Place(str(path), number), {"prompt": prompt}, {"mode": "prompt"}, place)
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Entry]]] = {

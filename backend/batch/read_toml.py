@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.batch.places import Place
-from backend.errors import UserError
+from backend.errors import UserError, first_line
 from protocol.strict import nearest
 
 TEXT_CHARACTERS = 8 * 2**20
@@ -19,8 +19,12 @@ _SETTING = re.compile(r"\s*\"?([\w-]+)\"?\s*[.=]")
 _AT = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 
 
-def read_toml(path: Path, text: str) -> tuple[dict[str, Any], list[tuple[Place, dict[str, Any]]]]:
-    """The defaults, and every job with its place. Errors: UserError with file and line."""
+Placed = tuple[Place, dict[str, Any]]
+"""A table and where it stands."""
+
+
+def read_toml(path: Path, text: str) -> tuple[Placed, list[Placed]]:
+    """The defaults, and every job. Errors: UserError with file and line."""
     file = str(path)
     if len(text) > TEXT_CHARACTERS:
         raise UserError(f"The job file '{path}' is too long for TOML.", "Write it as JSON lines.")
@@ -30,6 +34,8 @@ def read_toml(path: Path, text: str) -> tuple[dict[str, Any], list[tuple[Place, 
         line = _AT.search(str(error))
         place = Place(file, int(line.group(1)) if line and line.group(1) else text.count("\n") + 1)
         raise place.refuse(f"The file is not valid TOML: {_AT.sub('', str(error))}.", "Correct that line.") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"The job file '{path}' cannot be read: {first_line(error)}.", "Correct that value.") from None
     except RecursionError:
         raise UserError(f"The job file '{path}' is nested too deeply.", "Write it flat.") from None
     defaults, jobs = data.get("defaults", {}), data.get("jobs", [])
@@ -41,28 +47,36 @@ def read_toml(path: Path, text: str) -> tuple[dict[str, Any], list[tuple[Place, 
         raise Place(file, _line_of(text, "defaults")).refuse("The defaults should be a table.", "Begin them with [defaults].")
     if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
         raise Place(file, _line_of(text, "jobs")).refuse("The jobs should be tables.", "Begin each with [[jobs]].")
-    return defaults, list(zip(_places(file, text, len(jobs)), jobs, strict=True))
+    defaults_place, places = _places(file, text, len(jobs))
+    return (defaults_place, defaults), list(zip(places, jobs, strict=True))
 
 
-def _places(file: str, text: str, count: int) -> list[Place]:
-    """The place of every job; by number where the text does not show them one for one."""
-    found: list[tuple[int, dict[str, int]]] = []
-    inside, table = False, ""
-    for number, line in enumerate(text.splitlines(), 1):
+def _places(file: str, text: str, count: int) -> tuple[Place, list[Place]]:
+    """The places of the defaults and of every job; by number where the text does not show these one for one."""
+    heads: list[tuple[int, dict[str, int]]] = []
+    defaults_line, defaults_lines = 0, dict[str, int]()
+    lines: dict[str, int] | None = None
+    table = ""
+    for number, line in enumerate(text.split("\n"), 1):
         if _JOB.match(line):
-            found.append((number, {}))
-            inside, table = True, ""
+            lines, table = {}, ""
+            heads.append((number, lines))
         elif other := _TABLE.match(line):
-            inside, table = other.group(1).startswith("jobs."), other.group(1).removeprefix("jobs.")
-            if inside and found:
-                found[-1][1].setdefault(table, number)
-        elif inside and found and (setting := _SETTING.match(line)):
-            found[-1][1].setdefault(f"{table}.{setting.group(1)}".lstrip("."), number)
-    if len(found) != count:
-        return [Place(file, label=f"job {index}") for index in range(1, count + 1)]
-    return [Place(file, line, lines=lines) for line, lines in found]
+            whole, _, table = other.group(1).partition(".")
+            if whole == "defaults":
+                defaults_line, lines = defaults_line or number, defaults_lines
+            else:
+                lines = heads[-1][1] if whole == "jobs" and heads else None
+            if lines is not None and table:
+                lines.setdefault(table, number)
+        elif lines is not None and (setting := _SETTING.match(line)):
+            lines.setdefault(f"{table}.{setting.group(1)}".lstrip("."), number)
+    defaults = Place(file, defaults_line, label="the defaults", lines=defaults_lines)
+    if len(heads) != count:
+        return defaults, [Place(file, label=f"job {index}") for index in range(1, count + 1)]
+    return defaults, [Place(file, line, lines=own) for line, own in heads]
 
 
 def _line_of(text: str, name: str) -> int:
     pattern = re.compile(rf"\s*(\[\[?\s*)?\"?{re.escape(name)}\b")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 0)
+    return next((number for number, line in enumerate(text.split("\n"), 1) if pattern.match(line)), 0)

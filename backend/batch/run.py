@@ -12,12 +12,12 @@ from types import FrameType
 import msgspec
 import numpy as np
 
-from backend.batch.attempts import read_failed, release
+from backend.batch.attempts import MEMORY, read_attempts, read_failed, release
 from backend.batch.batch_dispatch import BatchDispatch
 from backend.batch.batch_store import BatchStore
 from backend.batch.board import Clock, Silent, Watch
 from backend.batch.engines import BatchCrew, Engine, LocalEngine
-from backend.batch.plan import CHECKPOINT_FILE, REPORT_FILE, Plan, PlannedJob, folder_of, write_plan
+from backend.batch.plan import CHECKPOINT_FILE, REPORT_FILE, Plan, PlannedJob, folder_of, named_as_before, write_plan
 from backend.batch.warm_order import PATIENCE_S, WarmOrder
 from backend.errors import ResourceError, UserError
 from backend.serve.dispatch import fits
@@ -65,7 +65,8 @@ def run_plan(
     the disk refuses.
     """
     engine = engine or LocalEngine()
-    _check_devices(plan, engine.devices())
+    check_devices(plan, engine.devices())
+    plan = named_as_before(plan, out)
     store = BatchStore(out, plan)
     try:
         write_plan(plan, out)
@@ -127,6 +128,7 @@ class _Batch:
         self._store.commit()
 
     def _queue(self, planned: PlannedJob, stored: StoredJob | None) -> None:
+        folder = folder_of(self._out, planned.id)
         if stored is None:
             stored = StoredJob(
                 id=planned.key,
@@ -139,17 +141,15 @@ class _Batch:
             )
             self._table.add(stored)
         else:
-            now = planned.job  # its stages may be those with fewer views
-            stored.job = msgspec.structs.replace(
-                stored.job,
-                sketch=now.sketch,
-                prior=now.prior,
-                device=now.device,
-                preview_every=now.preview_every,
-                checkpoint_every=now.checkpoint_every,
-            )
+            now, before = planned.job, stored.job
+            stored.job = now
+            if any(attempt.code == MEMORY for attempt in read_attempts(folder)):  # then its stages are those with fewer views
+                stored.job = msgspec.structs.replace(now, stages=before.stages, method=before.method, parameters=before.parameters,
+                                                     steps=before.steps)  # fmt: skip
+            elif before.stages != now.stages:
+                (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
             stored.lost = 0
-        if not (folder_of(self._out, planned.id) / CHECKPOINT_FILE).is_file():
+        if not (folder / CHECKPOINT_FILE).is_file():
             stored.held_step, stored.fraction = -1, 0.0
         if not stored.on_worker and stored.state != "queued":
             self._table.change(stored, "queued", "Waits for a worker.")
@@ -257,7 +257,8 @@ def _signals(batch: _Batch) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _check_devices(plan: Plan, devices: tuple[str, ...]) -> None:
+def check_devices(plan: Plan, devices: tuple[str, ...]) -> None:
+    """Errors: UserError for a job that no worker's device fits."""
     for job in plan.jobs:
         if not any(fits(job.job.device, device) for device in devices):
             there = ", ".join(sorted(set(devices)))

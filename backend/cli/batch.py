@@ -55,7 +55,10 @@ def batch_command(
         for note in planned.notes:
             told.note(note)
         outcome = run_plan(planned.plan, out, machine, told, retry_failed=retry_failed)
-    write_gallery(out, watch, judge=not outcome.stopped)
+    if outcome.stopped:
+        watch.note(f"No page was made; `sketchbridge report {out}` makes one of what is done.")
+    else:
+        write_gallery(out, watch)
     watch.finish(outcome)
     if outcome.stopped:
         raise typer.Exit(STOPPED)
@@ -104,14 +107,14 @@ def ray_engine(address: str, devices: str, workers: int) -> "Engine":
     return on_ray(address, () if devices == "auto" else (devices,), workers)
 
 
-def write_gallery(out: Path, watch: Any, judge: bool) -> None:
+def write_gallery(out: Path, watch: Any) -> None:
     """Table and page. A batch that has computed for a night does not fail because its page could not be drawn."""
     from rich.console import Console
 
     from backend.cli.make_report import make_report
 
     try:
-        made = make_report(out, Console(stderr=True), judge=judge)
+        made = make_report(out, Console(stderr=True))
     except SketchBridgeError as error:
         watch.note(f"The report could not be made: {error} Try `sketchbridge report {out}`.")
         return
@@ -129,18 +132,26 @@ def print_plan(plan: "Plan", notes: list[str], out: Path, machine: "Engine", as_
     from rich.table import Table
 
     from backend.batch.pilot import estimates, make_pilots
-    from backend.batch.plan import in_words, left_over, standings
+    from backend.batch.plan import in_words, left_over, named_as_before, standings
+    from backend.batch.run import check_devices
     from backend.cli.batch_watch import length
 
+    check_devices(plan, machine.devices())
+    plan = named_as_before(plan, out)
+    notes = list(notes)
     found = standings(plan, out)
     left: list[PlannedJob] = [job for job in plan.jobs if found[job.id] not in ("done", "failed")]
     device = machine.devices()[0]
     with Progress(console=Console(stderr=True), transient=True) as progress, machine.gauge() as measure:
         task = progress.add_task("Measuring what a job costs")
-        costs = make_pilots(left, device, out, measure, lambda made, total: progress.update(task, completed=made, total=max(total, 1)))
+        costs, failed = make_pilots(
+            left, device, out, measure, lambda made, total: progress.update(task, completed=made, total=max(total, 1))
+        )
+    notes += [f"'{job}' failed when it was measured: {sentence}" for job, sentence in failed.items()]
     guessed = estimates(left, device, costs)
     workers = len(machine.devices())
-    seconds = sum(each.seconds for each in guessed.values()) / workers
+    times = [each.seconds for each in guessed.values()]
+    seconds = max(sum(times) / workers, max(times, default=0.0))  # no job is shared by two
     disk = sum(each.result_bytes for each in guessed.values())
     free = shutil.disk_usage(out).free
     if as_json:
@@ -174,5 +185,7 @@ def print_plan(plan: "Plan", notes: list[str], out: Path, machine: "Engine", as_
         console.print("The disk is too small for that.", style="yellow")
     if older := left_over(plan, out):
         console.print(
-            f"{len(older)} folders of jobs that are not in the file any more lie in '{out}'; they are left alone.", highlight=False
+            f"{len(older)} folders of jobs that are not in the file any more lie in '{out}'; they are left alone.",
+            highlight=False,
+            markup=False,
         )

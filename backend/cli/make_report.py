@@ -11,7 +11,8 @@ from backend import gallery
 
 
 def make_report(folder: Path, console: Console, **options: Any) -> gallery.Made:
-    """As `gallery.make` with these `options`. Ctrl-C and SIGTERM end the judging, not the report; a second one ends both.
+    """As `gallery.make` with these `options`. Ctrl-C and SIGTERM end the judging, not the report; a second one ends both, and so does
+    the first where nothing is judged.
 
     Errors: as `gallery.make`; KeyboardInterrupt for the second signal.
     """
@@ -19,7 +20,7 @@ def make_report(folder: Path, console: Console, **options: Any) -> gallery.Made:
 
     def note_interrupt(*_: Any) -> None:
         nonlocal stopped
-        if stopped:
+        if stopped or not options.get("judge", True):
             raise KeyboardInterrupt
         stopped = True
 

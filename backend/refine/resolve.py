@@ -16,6 +16,10 @@ from backend.refine.image_jobs import PICTURE_MODES, fill_in
 from backend.refine.image_presets import image_stages
 from backend.refine.presets import SCHEDULE_KINDS, stages_of
 from protocol.job import RefineJob, Stage
+from protocol.strict import nearest
+
+REGULARISERS = ("laplacian", "normal", "sign", "eikonal", "smooth")
+"""Of surfaces and of the haze."""
 
 
 def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
@@ -50,6 +54,9 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
                 f"Stage '{stage.name}' clamps the gradient to {list(stage.clamp)}, which should be two numbers above 0.",
                 "Write for example [1.0, 0.1], or leave clamp out.",
             )
+        for name in stage.regularisers:
+            if name not in REGULARISERS:
+                raise UserError(f"Stage '{stage.name}' has no regulariser '{name}'.", nearest(name, list(REGULARISERS)))
         if not math.isfinite(stage.image_loss):
             raise UserError(f"Stage '{stage.name}' weighs its loss on pictures by {stage.image_loss}.", "Give a number from 0 to 1000.")
         if stage.image_loss > 0.0 and not method_named(stage.method).gives_clean:

@@ -128,6 +128,25 @@ WRONG = {
         "a.jsonl, line 1: The file asks for 1,000,000 jobs up to here, more than 100,000.",
     ),
     "deep": ("[" * 100_000, "a.jsonl, line 1: The line is not valid JSON"),
+    "no home": (
+        '{"prompt": "a", "sketch": "~nobody-of-this-name/x.glb"}',
+        "a.jsonl, line 1: A path of the job cannot be used: Could not determine home directory.",
+    ),
+    "long name": (json.dumps({"prompt": "a", "sketch": "x" * 300 + ".glb"}), "a.jsonl, line 1: A path of the job cannot be used: "),
+    "unknown noise levels": (
+        '{"prompt": "a", "mode": "prompt", "stages": [{"name": "x", "timesteps": {"kind": "windw"}}]}',
+        "a.jsonl, line 1: There is no timestep schedule 'windw'.",
+    ),
+    "unknown regulariser": (
+        '{"prompt": "a", "mode": "prompt", "stages": [{"name": "x", "regularisers": {"laplacean": [1, 1]}}]}',
+        "a.jsonl, line 1: Stage 'x' has no regulariser 'laplacean'. Did you mean 'laplacian'?",
+    ),
+    "two sources": (
+        '{"prompt": "a", "mode": "prompt", "source_prompt": "b", "domain": "painting"}',
+        "a.jsonl, line 1: ",
+    ),
+    "unknown device": ('{"prompt": "a", "mode": "prompt", "device": "gpu"}', "a.jsonl, line 1: 'gpu' is not a device."),
+    "wrong defaults": ('{"defaults": {"method": "sdss"}}\n\n' + CUP, "a.jsonl, line 1: There is no method 'sdss'."),
     "empty": ("", "The job file 'a.jsonl' holds no job."),
     "blank": ("\n \n", "The job file 'a.jsonl' holds no job."),
 }
@@ -149,6 +168,10 @@ def test_what_is_wrong_with_a_line_is_said_in_one_sentence(folder, case):
         ('jobs = [{prompt = "a", mode = "prompt"}, {promt = "b"}]\n', "a.toml, job 2: The job has no setting 'promt'."),
         ('[[jobs]]\nprompt = "a"\nmode = "prompt"\nslack = nan\n', "a.toml, line 4: The job was not understood"),
         ('[[jobs]]\nprompt = "a"\nmode = "prompt"\nfront_deg = inf\n', "a.toml, line 4: The setting 'front_deg' should be a finite number"),
+        ('[defaults]\nmethod = "sdss"\n[[jobs]]\nprompt = "a"\nmode = "prompt"\n', "a.toml, line 2: There is no method 'sdss'."),
+        ('[defaults.budget]\nfaces = 1\n[[jobs]]\nprompt = "a"\nmode = "prompt"\n', "a.toml, line 2: The job was not understood"),
+        ('[[jobs]]\nprompt = "a\u2028b\x85"\nmode = "prompt"\nseed = "x"\n', "a.toml, line 4: The job was not understood"),
+        (f'[[jobs]]\nprompt = "a"\nseed = {"9" * 5000}\n', "The job file 'a.toml' cannot be read: Exceeds the limit"),
         ("", "The job file 'a.toml' holds no job."),
     ],
 )
@@ -166,10 +189,28 @@ def test_what_is_wrong_with_a_toml_file(folder, text, said):
         ("prompt,mode,seed\na,prompt,1\nb,prompt,x\n", "a.csv, line 3: The job was not understood: expected 'int', got 'str'"),
         ('prompt\n"a\n', "a.csv, line 2: The row is not valid CSV"),
         ("prompt,mode\n", "The job file 'a.csv' holds no job."),
+        ('prompt,mode\n"[""\\ud800""]",prompt\n', "a.csv, line 2: The setting 'prompt' holds a character that UTF-8 cannot write."),
+        ("prompt,budget,budget.faces\na,{},500\n", "a.csv, line 1: The setting 'budget.faces' has a column, and so has all of it."),
     ],
 )
 def test_what_is_wrong_with_a_csv_file(folder, text, said):
     assert said in _refused(folder, "a.csv", text)
+
+
+def test_what_is_wrong_with_settings_for_all_is_not_said_of_a_line(folder):
+    assert _refused(folder, "a.jsonl", CUP, method="sdss").startswith("The settings given for all jobs: There is no method 'sdss'.")
+    text = '{"defaults": {"method": "sdss"}}\n{"prompt": "a", "mode": "prompt", "method": "sdx"}'
+    assert _refused(folder, "a.jsonl", text).startswith("a.jsonl, line 2: There is no method 'sdx'.")
+
+
+def test_a_glob_does_not_mean_what_a_batch_has_made(folder):
+    made = folder / "sketches" / "out" / "jobs" / "cup-12345678"
+    made.mkdir(parents=True)
+    (made / "asset.obj").touch()
+    text = '{"prompt": "a cup", "sketch": "**/*.obj"}'
+    assert len(_jobs(folder, "a.jsonl", text)) == 4, "a folder may be called jobs"
+    (folder / "sketches" / "out" / "plan.json").touch()
+    assert len(_jobs(folder, "a.jsonl", text)) == 3
 
 
 def test_files_that_are_none(folder):

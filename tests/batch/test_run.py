@@ -1,9 +1,12 @@
 """Batches with workers that compute nothing: run once, run twice, changed, failed, quarantined."""
 
 import json
+import shutil
 
 import pytest
+from PIL import Image
 
+from backend.batch.check_job import card_of
 from backend.batch.plan import folder_of, standings
 from backend.errors import ResourceError, UserError
 from backend.serve.store import Store
@@ -15,6 +18,14 @@ def _report(out, job):
 
 def _failed(out, job):
     return json.loads((folder_of(out, job.id) / "failed.json").read_text())
+
+
+def _pictures(folder):
+    folder.mkdir()
+    for colour in ("red", "blue"):
+        Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
+        (folder / f"{colour}.txt").write_text(f"a {colour} cup")
+    return folder
 
 
 def _files(out):
@@ -42,6 +53,26 @@ def test_changed_jobs_alone_are_done_again(planned, run, out):
     assert {path: data for path, data in _files(out).items() if path in before} == before
     (folder_of(out, second.jobs[0].id) / "report.json").unlink()
     assert run(second)[1].began() == [second.jobs[0].id], "what was taken away is made again"
+
+
+def test_a_sweep_that_grows_leaves_alone_what_is_done(planned, run, out):
+    (first,) = planned({"prompt": "a cup", "seed": 0}).jobs
+    run(planned({"prompt": "a cup", "seed": 0}))
+    grown = planned({"prompt": "a cup", "seed": [0, 1]})
+    assert grown.jobs[0].hash == first.hash and grown.jobs[0].id != first.id
+    outcome, watch = run(grown)
+    assert outcome.done == (first.id, grown.jobs[1].id) and watch.began() == [grown.jobs[1].id]
+    assert run(planned({"prompt": "a cup", "seed": 0}))[1].began() == []
+
+
+def test_a_prior_that_has_moved_matters_to_its_own_jobs_alone(planned, run, tmp_path):
+    prior = _pictures(tmp_path / "pictures")
+    first = planned({"prompt": "a cup", "prior": f"exemplar:{prior}"})
+    assert run(first)[0].done
+    moved = prior.rename(tmp_path / "elsewhere")
+    card_of.cache_clear()  # as in a process of its own
+    outcome, watch = run(planned({"prompt": "a cup", "prior": f"exemplar:{moved}"}, {"prompt": "a vase"}))
+    assert len(outcome.done) == 2 and len(watch.began()) == 1
 
 
 def test_what_fails_stays_failed_and_the_rest_goes_on(planned, run, out):
@@ -81,6 +112,18 @@ def test_want_of_memory_is_met_with_fewer_views_once(planned, run, out):
     assert report["resolved"]["stages"][0]["views"] == 2 and report["first"] == 0
     assert _failed(out, starving)["code"] == "memory" and len(_failed(out, starving)["attempts"]) == 2
     assert any("fewer views" in note for note in watch.notes)
+
+
+def test_a_job_that_is_made_anew_has_all_its_views_again(planned, run, out):
+    plan = planned({"prompt": "a hungry cup"})
+    (job,) = plan.jobs
+    run(plan)
+    shutil.rmtree(folder_of(out, job.id))
+    _, watch = run(plan)
+    assert any("fewer views" in note for note in watch.notes) and (folder_of(out, job.id) / "attempts.json").is_file()
+    (folder_of(out, job.id) / "report.json").unlink()
+    _, watch = run(plan)
+    assert not watch.notes and _report(out, job)["resolved"]["stages"][0]["views"] == 2, "what it lacked is still noted"
 
 
 def test_a_job_that_kills_its_workers_is_quarantined(planned, run, out):
