@@ -94,7 +94,7 @@ def denoiser_loss(
     cap: float,
     floor: float,
     ceiling: float,
-    twin_weight: float,
+    twin_weight: Tensor,  # scalar
 ) -> tuple[Tensor, Tensor]:
     """Weighted loss of one batch and its twins, a scalar, and the plain squared error of every row, [B] without a graph."""
     noisy = alpha[:, None, None, None] * latents + sigma[:, None, None, None] * noise

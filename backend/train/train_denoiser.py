@@ -193,10 +193,12 @@ def train_denoiser(
         noise = torch.randn(latents.shape, generator=generator, device=device)
         for group in optimiser.param_groups:
             group["lr"] = cosine_rate(options.peak_rate, progress.fraction, progress.step, warm_steps=150, last=0.02)
+        # They break the ice; what is learnt in the end is how much a view tells, which the plain loss alone knows.
+        twin_weight = torch.tensor(options.twin_weight * (1.0 - progress.fraction) ** 2)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=options.bf16):
             loss, error = loss_of(
                 unet, text_encoder, latents, tokens, t, noise, alpha[t], sigma[t], twins.draw(tokens, t, generator),
-                cap=options.snr_cap, floor=options.weight_floor, ceiling=options.weight_ceiling, twin_weight=options.twin_weight,
+                cap=options.snr_cap, floor=options.weight_floor, ceiling=options.weight_ceiling, twin_weight=twin_weight,
             )  # fmt: skip
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

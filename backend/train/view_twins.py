@@ -22,6 +22,7 @@ TURNED = ("fish", "chair", "snowman", "duck", "cat", "car", "boat", "mug", "cott
 """Nouns of the zoo that look different from another side."""
 FROM_LEVEL = 300  # of 1000; below it a picture shows by itself from where it was taken
 TEMPERATURE = 0.03  # of the right caption's error
+LEAST_ERROR = 0.01  # the highest levels have less, and would outweigh all others
 
 
 class Twins(NamedTuple):
@@ -64,5 +65,5 @@ def twin_loss(right: Tensor, wrong: Tensor, counts: Tensor) -> Tensor:
         >>> twin_loss(torch.tensor([0.1]), torch.tensor([0.1]), torch.ones(1))
         tensor(0.6931)
     """
-    margin = (wrong - right) / (TEMPERATURE * right.detach())
+    margin = (wrong - right) / (TEMPERATURE * right.detach().clamp_min(LEAST_ERROR))
     return (F.softplus(-margin) * counts).sum() / counts.sum().clamp_min(1.0)
