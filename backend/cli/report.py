@@ -32,7 +32,7 @@ def report_command(
         print(json.dumps(told))
         return
     for note in made.batch.notes:
-        console.print(f"note: {note}", style="yellow", highlight=False)
+        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     console.print(f"{len(rows)} job{'' if len(rows) == 1 else 's'}, {made.failed} failed, {made.judged} assets judged", highlight=False)
     for path in made.files[:3]:
-        console.print(f"  {path}", highlight=False)
+        console.print(f"  {path}", highlight=False, markup=False)

@@ -1,7 +1,7 @@
 """A batch's folder -> one row a job. What is missing or damaged becomes a row that says so; nothing in a folder stops the report."""
 
 import json
-import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,32 +14,38 @@ PLAN_FILE, JOBS_FOLDER = "plan.json", "jobs"
 REPORT_FILE, FAILED_FILE, ASSET_FILE, SHEET_FILE = "report.json", "failed.json", "asset.glb", "sheet.png"
 DONE, EARLY, FAILED, UNFINISHED = "done", "finished early", "failed", "unfinished"
 MOST_BYTES = 64 * 2**20
+NAME_BYTES = 255
 
 Row = dict[str, Any]
 
 
 @dataclass
 class Batch:
-    """`rows`: by column name, None where there is no value. `front_deg`: by id, the azimuth of a job's front. `notes`: for the reader."""
+    """`rows`: by column name, None where there is no value. `front_deg`: by id, the azimuth of a job's front. `notes`: for the reader.
+
+    `folders`: by id, the names of those folders whose name is not the id because it is no text.
+    """
 
     out: Path
     rows: list[Row]
     front_deg: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    folders: dict[str, str] = field(default_factory=dict)
 
     def folder(self, row: Row) -> Path:
         """Where a job's files lie."""
-        return self.out / JOBS_FOLDER / str(row["id"])
+        name = str(row["id"])
+        return self.out / JOBS_FOLDER / self.folders.get(name, name)
 
     def asset(self, row: Row) -> Path | None:
         """The asset of a finished job, if it is there."""
         path = self.folder(row) / ASSET_FILE
-        return path if row["status"] in (DONE, EARLY) and path.is_file() else None
+        return path if row["status"] in (DONE, EARLY) and os.path.isfile(path) else None
 
     def sheet(self, row: Row) -> Path | None:
         """The contact sheet of a finished job, if it is there."""
         path = self.folder(row) / SHEET_FILE
-        return path if row["status"] in (DONE, EARLY) and path.is_file() else None
+        return path if row["status"] in (DONE, EARLY) and os.path.isfile(path) else None
 
 
 def collect(out: Path) -> Batch:
@@ -47,8 +53,8 @@ def collect(out: Path) -> Batch:
 
     Errors: UserError for a folder without a plan and without jobs.
     """
-    folders = {path.name: path for path in _listed(out / JOBS_FOLDER) if path.is_dir()}
-    if not (out / PLAN_FILE).is_file() and not folders:
+    folders = {path.name: path for path in _listed(out / JOBS_FOLDER) if os.path.isdir(path)}
+    if not os.path.isfile(out / PLAN_FILE) and not folders:
         raise UserError(f"There is no batch in '{out}'.", f"Name a folder with {PLAN_FILE} and {JOBS_FOLDER}/ in it.")
     batch = Batch(out, [])
     planned = _planned(out / PLAN_FILE, batch.notes)
@@ -57,16 +63,24 @@ def collect(out: Path) -> Batch:
     elif others := folders.keys() - planned.keys():
         one = len(others) == 1
         batch.notes.append(f"{len(others)} folder{'' if one else 's'} in {JOBS_FOLDER}/ {'is' if one else 'are'} no job of the plan.")
+    taken = set(planned)
     for name, entry in planned.items():
-        row, front_deg = _row(name, entry, out / JOBS_FOLDER / name)
+        job = name
+        if (text := as_text(name)) != name:
+            while text in taken:  # several such names may come to the same text
+                text += "?"
+            taken.add(text)
+            batch.folders[text] = name
+            job = text
+        row, front_deg = _row(job, entry, out / JOBS_FOLDER / name)
         batch.rows.append(row)
-        batch.front_deg[name] = front_deg
+        batch.front_deg[job] = front_deg
     return batch
 
 
 def _planned(path: Path, notes: list[str]) -> dict[str, Mapping[str, Any]] | None:
     """Entries of the plan by id; None where no plan can be read, and a note why."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         notes.append(f"There is no {PLAN_FILE}: the jobs are those whose folders are there.")
         return None
     data, trouble = read_json(path)
@@ -82,7 +96,12 @@ def _planned(path: Path, notes: list[str]) -> dict[str, Mapping[str, Any]] | Non
 
 def _is_name(value: Any) -> bool:
     """Whether a job of this id has its folder in jobs/ and nowhere else."""
-    return isinstance(value, str) and value not in ("", ".", "..") and not any(c in value for c in "/\\\0")
+    if not isinstance(value, str) or value in ("", ".", "..") or any(c in value for c in "/\\\0"):
+        return False
+    try:
+        return len(os.fsencode(value)) <= NAME_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def _row(name: str, entry: Mapping[str, Any], folder: Path) -> tuple[Row, float]:
@@ -91,15 +110,15 @@ def _row(name: str, entry: Mapping[str, Any], folder: Path) -> tuple[Row, float]
     troubles: list[str] = []
     report: Mapping[str, Any] = {}
     failed: Mapping[str, Any] = {}
-    if (folder / REPORT_FILE).is_file():
+    if os.path.isfile(folder / REPORT_FILE):
         read, trouble = read_json(folder / REPORT_FILE)
         report = read or {}
         found["status"] = FAILED if trouble else _status(report)
         if trouble:
             troubles.append(trouble)
-        elif found["status"] in (DONE, EARLY) and not (folder / ASSET_FILE).is_file():
+        elif found["status"] in (DONE, EARLY) and not os.path.isfile(folder / ASSET_FILE):
             troubles.append(f"Its {ASSET_FILE} is missing.")
-    elif (folder / FAILED_FILE).is_file():
+    elif os.path.isfile(folder / FAILED_FILE):
         found["status"] = FAILED
         read, trouble = read_json(folder / FAILED_FILE)
         failed = read or {}
@@ -107,7 +126,7 @@ def _row(name: str, entry: Mapping[str, Any], folder: Path) -> tuple[Row, float]
         troubles.append(trouble or " ".join(part for part in (sentence or "It failed and left no reason.", hint) if part))
     else:
         found["status"] = UNFINISHED
-        troubles.append("It has not finished." if folder.is_dir() else "It has not begun.")
+        troubles.append("It has not finished." if os.path.isdir(folder) else "It has not begun.")
     asked = _first_mapping(report.get("resolved"), report.get("job"), entry.get("job"))
     found |= _settings(asked, entry, report) | _measures(report)
     attempts = failed.get("attempts")
@@ -117,13 +136,13 @@ def _row(name: str, entry: Mapping[str, Any], folder: Path) -> tuple[Row, float]
     wrong = []
     for column in COLUMNS:
         value = found.get(column.name)
-        row[column.name] = _as_kind(value, column.kind)
+        row[column.name] = as_kind(value, column.kind)
         if value not in (None, "") and row[column.name] is None:
             wrong.append(column.name)
     if wrong:
         troubles.append(f"{REPORT_FILE} has no usable value for {', '.join(wrong)}.")
-    row["trouble"] = " ".join(troubles) or None
-    return row, float(_as_kind(asked.get("front_deg"), "number") or 0.0)
+    row["trouble"] = as_text(" ".join(troubles)) or None
+    return row, float(as_kind(asked.get("front_deg"), "number") or 0.0)
 
 
 def _status(report: Mapping[str, Any]) -> str:
@@ -171,7 +190,7 @@ def _of_stages(report: Mapping[str, Any], place: int) -> list[str]:
 
 def _measures(report: Mapping[str, Any]) -> Row:
     seconds = _first_mapping(report.get("seconds"))
-    timed = {str(k): v for k, v in seconds.items() if _as_kind(v, "number") is not None}
+    timed = {str(k): v for k, v in seconds.items() if as_kind(v, "number") is not None}
     stages = [timed[name] for name in dict.fromkeys(_of_stages(report, 0)) if name in timed]
     versions = _first_mapping(report.get("versions"))
     notes = report.get("notes")
@@ -202,16 +221,21 @@ def read_json(path: Path) -> tuple[dict[str, Any] | None, str]:
     return data, ""
 
 
-def _as_kind(value: Any, kind: Kind) -> Any:
+def as_text(text: str) -> str:
+    """Text that every file can hold: half a character, as JSON can name it and names of files can have it, becomes "?"."""
+    return text.encode(errors="replace").decode()
+
+
+def as_kind(value: Any, kind: Kind) -> Any:
     """The value as its column's kind; None where it is none. Whole numbers beyond 64 bits fit no table."""
     if kind == "text":
-        return value if isinstance(value, str) and value else None
+        return as_text(value) if isinstance(value, str) and value else None
     if kind == "flag":
         return value if isinstance(value, bool) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if kind == "whole":
-        return int(value) if math.isfinite(value) and value == int(value) and abs(value) < 2**63 else None
+        return int(value) if abs(value) < 2**63 and value == int(value) else None
     return float(value) if abs(value) < 1e300 else None  # NaN and infinity are no measurements
 
 

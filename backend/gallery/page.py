@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from importlib.resources import files
@@ -12,7 +13,7 @@ from typing import Any
 
 from backend.assets.atomic import write_bytes
 from backend.errors import ResourceError, SketchBridgeError
-from backend.gallery.collect import Batch, Row
+from backend.gallery.collect import NAME_BYTES, Batch, Row, as_text
 from backend.gallery.columns import COLUMNS
 from backend.gallery.pictures import pictures_of
 from backend.gallery.small_glb import small_glb
@@ -22,6 +23,8 @@ PAGE_FILE, BESIDE_FOLDER = "index.html", "index_files"
 SCRIPTS = ("rows.js", "views.js", "orbit.js", "detail.js", "page.js")
 MOST_BYTES = 96 * 2**20
 """Of assets inside the page; browsers open larger pages, but slowly."""
+LONGEST_ID = NAME_BYTES - 32
+"""In bytes, of jobs whose assets go on the page: the names of files beside it are longer by the endings of temporary files."""
 
 
 def write_page(batch: Batch, out: Path, tell: Callable[[str], None], most_bytes: int = MOST_BYTES) -> list[Path]:
@@ -98,8 +101,11 @@ def _shown(batch: Batch, row: Row, assets: _Assets | None) -> dict[str, Any]:
         except SketchBridgeError as error:
             troubles.append(str(error))
     if (asset := batch.asset(row)) is not None:
-        entry["file"] = asset.relative_to(batch.out).as_posix()
-        if assets is not None:
+        if row["id"] not in batch.folders:  # no address leads to a name that is no text
+            entry["file"] = asset.relative_to(batch.out).as_posix()
+        if len(os.fsencode(row["id"])) > LONGEST_ID:
+            troubles.append("Its name is too long for the asset to be turned on the page.")
+        elif assets is not None:
             try:
                 glb = small_glb(asset)
             except SketchBridgeError as error:
@@ -108,7 +114,7 @@ def _shown(batch: Batch, row: Row, assets: _Assets | None) -> dict[str, Any]:
             else:
                 assets.add(str(row["id"]), glb)
                 entry["asset"] = True
-    row["trouble"] = " ".join(troubles) or None
+    row["trouble"] = as_text(" ".join(troubles)) or None
     return entry
 
 
@@ -162,6 +168,7 @@ def _script_json(value: Any) -> str:
 
 
 def _html(text: str) -> str:
+    text = as_text(text)
     for character, written in {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}.items():
         text = text.replace(character, written)
     return text

@@ -16,7 +16,7 @@ from backend.evaluate.asset import judge_asset
 from backend.evaluate.clip_similarity import ClipSimilarity, load_clip
 from backend.evaluate.judge import WEIGHTS, Judge, load_judge
 from backend.evaluate.metrics import gain
-from backend.gallery.collect import Batch, Row, read_json
+from backend.gallery.collect import Batch, Row, as_kind, read_json
 
 VIEWS = 24
 JUDGED_FILE = "judged.json"
@@ -31,6 +31,7 @@ _SHARES = {
     "judge_view_accuracy": "view_accuracy",
     "judge_false_fronts": "false_fronts",
 }
+_NUMBERS = (*_SHARES, "judge_iq_nats", "judge_iv_nats", "clip_similarity")
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Scorer:
             kept = self._judge(asset, key)
             write_bytes(path, (json.dumps({"key": key, "scores": kept}, indent=1) + "\n").encode())
             self.judged += 1
-        row.update({name: kept.get(name) for name in (*_SHARES, "judge_iq_nats", "judge_iv_nats", "clip_similarity")})
+        row.update({name: kept.get(name) for name in _NUMBERS})
         # Infinite where every view is certain and they differ, which JSON cannot say.
         row["judge_ig"] = gain(kept["judge_iq_nats"], kept["judge_iv_nats"])
 
@@ -94,8 +95,9 @@ class Scorer:
             return None
         if not key["clip"]:
             old = old | {"clip": ""}
-        numbers = [scores.get(name) for name in ("judge_iq_nats", "judge_iv_nats")]
-        return scores if old == key and all(isinstance(n, float | int) for n in numbers) else None
+        numbers = {name: as_kind(scores.get(name), "number") for name in _NUMBERS}
+        known = numbers["judge_iq_nats"] is not None and numbers["judge_iv_nats"] is not None
+        return numbers if old == key and known else None
 
     def _judge(self, asset: Path, key: dict[str, Any]) -> dict[str, Any]:
         if self.judge is None:

@@ -1,6 +1,7 @@
 """`sketchbridge report` as it is called."""
 
 import json
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -25,3 +26,15 @@ def test_folders_that_hold_no_batch_are_one_sentence(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         done = CliRunner().invoke(app, ["report", str(folder)])
         assert done.exit_code == 2 and done.stderr.startswith("sketchbridge: There is no ") and "Traceback" not in done.output
+
+
+def test_names_are_said_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = Path("night[v2]") / "[" / "x]"  # together "[/x]", which closes what was never opened
+    entries = jobs_of(["a red apple"], ["sds"], [0])
+    write_plan(out, entries)
+    finish(out, entries[0])
+    done = CliRunner().invoke(app, ["report", str(out), "--clip", "[/x]"])
+    assert done.exit_code == 0, done.output
+    assert all(f"  night[v2]/[/x]/{name}" in done.stderr for name in ("table.csv", "table.parquet", "index.html"))
+    assert "in '[/x]'" in done.stderr.replace("\n", " ")
