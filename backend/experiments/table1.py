@@ -2,7 +2,7 @@
 
 Each latent is optimised on its own for its caption; pictures of one batch share a critic, where the method has one. Costly methods, more
 than `CHEAP_ROWS` denoiser rows a step, get as many rows as SDS in its steps; the others as many steps. The Frechet distance of few
-pictures is biased upwards, by the same amount for all of one table: it is of as many pictures for every line.
+pictures is biased upwards, and less so for pictures that lack variety; the kernel distance beside it has no bias.
 """
 
 import time
@@ -16,7 +16,7 @@ from torch import Tensor
 from backend.distill.parameters import PARAMETERS
 from backend.distill.prompts import role_text
 from backend.errors import NumericalError
-from backend.evaluate.metrics import frechet_distance
+from backend.evaluate.metrics import frechet_distance, kernel_distance
 from backend.experiments.captions import FLOOR_SEED, REAL_SEED, Caption, captions, renders
 from backend.experiments.charts import Mark, scatter, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Spread, Table
@@ -32,9 +32,12 @@ CHEAP_ROWS = 4.0
 RENDERS_EACH = 4
 REAL, REAL_DECODED, DDIM = "real", "real_decoded", "ddim"
 REFERENCES = {REAL: "real renders", REAL_DECODED: "real renders, encoded and decoded", DDIM: f"DDIM, {SAMPLER_STEPS} steps"}
-METHODS = tuple(name for name in PARAMETERS if name != "dds")  # DDS edits a picture, and here there is none
+METHODS = tuple(name for name in PARAMETERS if name not in ("dds", "esd"))
+"""DDS edits a picture, and here there is none; ESD is VSD where pictures are not views of one object."""
+VERSION = 2
+SEEDS_APART = 1_000_000  # so that no batch of one seed begins where one of another does
 SHEET_COLUMNS = 8
-COLUMNS = ("method", "Frechet distance", "noun", "colour", "both", "rows", "steps", "seconds", "remark")
+COLUMNS = ("method", "Frechet distance", "KID", "noun", "colour", "both", "rows", "steps", "seconds", "remark")
 
 
 class TextToImage:
@@ -43,7 +46,7 @@ class TextToImage:
 
     def cells(self, plan: Plan) -> list[Cell]:
         count, steps = plan.pick(plan.captions, quick=16, full=64), plan.pick(plan.steps, quick=40, full=300)
-        spec = {"captions": [list(caption) for caption in captions(plan.card, count)]}
+        spec = {"version": VERSION, "captions": [list(caption) for caption in captions(plan.card, count)]}
         names = plan.chosen((*REFERENCES, *METHODS))
         return [
             Cell(
@@ -93,6 +96,7 @@ class TextToImage:
         return {
             **values,
             "frechet": frechet_distance(verdict.embedding, reference),
+            "kernel": kernel_distance(verdict.embedding, reference),
             "shares": shares(judge, verdict, wanted),
             "file": str(file.relative_to(context.folder)),
         }
@@ -106,6 +110,7 @@ class TextToImage:
                 [
                     REFERENCES.get(name) or TITLES[name],
                     spread(values["frechet"] for values in done),
+                    spread(values["kernel"] for values in done),
                     *(spread(values["shares"][head] for values in done) for head in ("noun", "colour", "both")),
                     spread(values["rows"] for values in done if "rows" in values),
                     next((values["steps"] for values in done if "steps" in values), None),
@@ -116,10 +121,11 @@ class TextToImage:
         counts = sorted({len(result.cell.spec["captions"]) for result in results})
         note = (
             f"{', '.join(map(str, counts))} pictures per line and seed, each of its own caption. The Frechet distance is to {RENDERS_EACH} "
-            "renders of each caption, in the judge's embedding, and biased upwards alike for all lines. Accuracies are the judge's. Rows "
+            "renders of each caption, in the judge's embedding; it is biased upwards, less for pictures of less variety. KID is the kernel "
+            "distance to the same, without bias. Captions and renders are the same for all seeds. Accuracies are the judge's. Rows "
             f"and seconds are per picture, in batches of {BATCH}; a critic's lessons are in the seconds, its predictions in the rows."
         )
-        digits = {"Frechet distance": 2, "noun": 2, "colour": 2, "both": 2, "rows": 0, "seconds": 2}
+        digits = {"Frechet distance": 2, "KID": 3, "noun": 2, "colour": 2, "both": 2, "rows": 0, "seconds": 2}
         return [Table("table1", "Text to image", COLUMNS, rows, digits, note)]
 
     def figures(self, results: Sequence[Result], folder: Path) -> list[Path]:
@@ -157,7 +163,7 @@ def steps_of(rows_per_step: float, spec: Mapping[str, Any]) -> int:
 
 def _run(context: Context, spec: Mapping[str, Any], part: slice, given: Mapping[str, Any]) -> PictureRun:
     texts = [words[0] for words in spec["captions"][part]]
-    return PictureRun(context.prior, spec["of"], given, texts, count=len(texts), seed=spec["seed"] * 1000 + part.start)
+    return PictureRun(context.prior, spec["of"], given, texts, count=len(texts), seed=spec["seed"] * SEEDS_APART + part.start)
 
 
 def _distilled(context: Context, spec: Mapping[str, Any], values: dict[str, Any]) -> Tensor:
@@ -188,7 +194,7 @@ def _sampled(context: Context, wanted: Sequence[Caption], seed: int, values: dic
     pictures = []
     for start in range(0, len(texts), BATCH):
         part = texts[start : start + BATCH]
-        pictures.append(prior.decode(sampled_latents(prior, part, len(part), seed * 1000 + start)).float().cpu())
+        pictures.append(prior.decode(sampled_latents(prior, part, len(part), seed * SEEDS_APART + start)).float().cpu())
         context.tell((start + len(part)) / len(texts))
     values.update(rows=prior.rows / len(texts), seconds=(time.perf_counter() - began) / len(texts), steps=SAMPLER_STEPS)
     return torch.cat(pictures)

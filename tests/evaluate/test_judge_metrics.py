@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from backend.evaluate.metrics import Inception, calibration_error, entropy, frechet_distance, frechet_gaussians, inception, mean_gain
+from backend.evaluate.metrics import Inception, calibration_error, entropy, frechet_distance, frechet_gaussians, inception, kernel_distance, mean_gain
 
 
 def gaussians(seed: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,3 +113,24 @@ def test_calibration_error_by_hand():
     right = torch.tensor([0] * 8 + [1] * 2)
     assert calibration_error(p, right) == pytest.approx(0.0, abs=1e-6)
     assert calibration_error(p, torch.zeros(10, dtype=torch.long)) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_the_kernel_distance_of_two_pairs_by_hand():
+    """Width 1: k(x, y) = (x y + 1)^3; within a 1, within b 8, across 1, 1, 1 and 1 for zeros against ones."""
+    zeros, ones = torch.zeros(2, 1), torch.ones(2, 1)
+    assert kernel_distance(zeros, ones) == pytest.approx(1.0 + 8.0 - 2.0)
+    assert kernel_distance(torch.tensor([[0.0], [1.0]]), ones) == pytest.approx(1.0 + 8.0 - 2.0 * (1.0 + 8.0) / 2)
+    with pytest.raises(ValueError, match="at least 2"):
+        kernel_distance(zeros[:1], ones)
+
+
+def test_the_kernel_distance_is_not_fooled_by_a_set_that_lacks_spread():
+    """Where the biased Frechet distance prefers it to a fair sample."""
+    draws = torch.Generator().manual_seed(0)
+    real, frechet, kernel = torch.randn(128, 64, generator=draws), [], []
+    for spread in (1.0, 0.85):
+        sets = [spread * torch.randn(32, 64, generator=draws) for _ in range(20)]
+        frechet.append(sum(frechet_distance(each, real) for each in sets))
+        kernel.append(sum(kernel_distance(each, real) for each in sets) / 20)
+    assert frechet[1] < frechet[0]
+    assert abs(kernel[0]) < 0.05 and kernel[0] < kernel[1]

@@ -44,7 +44,7 @@ def test_spreads_in_text():
 
 def _table1_result(method, seed, frechet, noun, failure="", **more):
     spec = {"of": method, "seed": seed, "captions": [["a red apple", "apple", "red", "plain", ""]] * 4, "steps": 9, "equal": ""}
-    values = {} if failure else {"frechet": frechet, "shares": {"noun": noun, "colour": 1.0, "both": noun}, **more}
+    values = {} if failure else {"frechet": frechet, "kernel": frechet / 10, "shares": {"noun": noun, "colour": 1.0, "both": noun}, **more}
     return Result(Cell(f"{method} {seed}", spec), values, failure)
 
 
