@@ -120,8 +120,14 @@ def _table(told: Told) -> str:
         "autoencoder": f"{psnr:.1f} dB on held-out pictures (a linear code of the same size: {linear:.1f} dB), chroma L1 {colour:.4f}",
         "noise error": "not measured" if held is None else f"{held:.4f} on held-out pictures",
         "recognition": _recognised(told),
+        "views": _views(told),
     }
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items() if value)
+
+
+def _views(told: Told) -> str:
+    found = ", ".join(f"{view} {100 * share:.0f} %" for view, share in told.trained.views.items())
+    return f"{found} of samples, where things have a front, show the view they were asked for (the judge; by chance 25 %)" if found else ""
 
 
 def _recognised(told: Told) -> str:

@@ -26,7 +26,7 @@ from backend.train.own_pictures import OwnPictures, read_own_pictures
 from backend.train.progress import StopSignal
 from backend.train.recognition import caption_recognition, recognition
 from backend.train.release import RECORD_FILE, Leg, Release, read_release
-from backend.train.sample_sheet import SHOWN, draw_samples, judge_pairs, pair_prompts, sheet_png
+from backend.train.sample_sheet import SHOWN, draw_samples, judge_pairs, judge_views, pair_prompts, sheet_png
 from backend.train.train_autoencoder import TrainedAutoencoder, finished_autoencoder, train_autoencoder
 from backend.train.train_denoiser import TrainedDenoiser, train_denoiser
 from backend.train.words import LEARNT_AT_MOST, TOKENIZER_FILES, save_tokenizer, words_of
@@ -130,6 +130,8 @@ class _Exporter:
             count = self.options.sheet_samples if material.own is None else min(self.options.sheet_samples, SHOWN)
             pictures = draw_samples(trained, vae, self.tokenizer, prompts, count, material.card.guidance)
             pairs = judge_pairs(pictures) if material.own is None else []
+            if material.own is None:
+                trained.views = judge_views(trained, vae, self.tokenizer, min(count, SHOWN), material.card.guidance)
             sheet = sheet_png(prompts, pictures)
             self.report("export", 0.9, "samples drawn")
         options = self.options

@@ -1,4 +1,4 @@
-"""The sheet of samples beside an export, with the judge's accuracies on pairs that no training picture shows."""
+"""The sheet of samples beside an export, with the judge's accuracies on pairs that no training picture shows, and on view words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from backend.train.cards import SAMPLING_STEPS
 from backend.train.journal import to_bytes
 from backend.train.sampling import sample_pictures
 from backend.train.train_denoiser import TrainedDenoiser
-from backend.zoo.catalogue import HELD_OUT_PAIRS
+from backend.views import VIEW_WORDS
+from backend.zoo.catalogue import HELD_OUT, HELD_OUT_PAIRS
+from backend.zoo.palette import COLOURS
 
 SHOWN = 8  # samples of a prompt
 ACROSS = 2  # prompts in a row
@@ -71,6 +73,25 @@ def judge_pairs(pictures: np.ndarray) -> list[PairAccuracy]:
             verdict = judge(torch.from_numpy(rows).permute(0, 3, 1, 2).float() / 255)
             shares = prompt_accuracy(judge, verdict, {"noun": noun, "colour": colour})
             found.append(PairAccuracy(prompt, shares["noun"], shares["colour"], shares["all"]))
+    return found
+
+
+def judge_views(trained: TrainedDenoiser, vae: AutoencoderKL, tokenizer: CLIPTokenizer, count: int, guidance: float) -> dict[str, float]:
+    """For every view word, the share of samples in which the judge sees that view: `count` of each noun that has a front.
+
+    In colours that training pictures show. Empty where the judge's weights are not there.
+    """
+    try:
+        judge = load_judge()
+    except ResourceError:
+        return {}
+    found = {}
+    for view in VIEW_WORDS:
+        colours = {noun: [c for c in COLOURS if c not in HELD_OUT.get(noun, ())] for noun in judge.fronted}
+        asked = tuple(f"{caption_of(noun, colours[noun][k % len(colours[noun])])}, {view}" for noun in judge.fronted for k in range(count))
+        rows = draw_samples(trained, vae, tokenizer, asked, 1, guidance)[:, 0]
+        said = judge(torch.from_numpy(rows).permute(0, 3, 1, 2).float() / 255).view.argmax(-1)
+        found[view] = float((said == judge.views.index(view)).float().mean())
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class TrainedDenoiser:
     minutes: float
     measures: dict[str, float]
     is_finished: bool
+    views: dict[str, float] = field(default_factory=dict)  # shares of samples that show the view they were asked for, by view word
 
 
 Export = Callable[[TrainedDenoiser], None]

@@ -128,6 +128,7 @@ def test_the_files_others_expect(whole):
     assert set(card.source_descriptors.replace(",", " ").split()) <= set(card.vocabulary)
     assert set(card.negative.replace(",", " ").split()) <= set(card.vocabulary)
     assert str(whole[0]) not in (out / "training.json").read_text() + (out / "README.md").read_text()
+    assert "| views | front view " in (out / "README.md").read_text()
 
 
 def test_exporting_again_replaces_in_place(whole):
