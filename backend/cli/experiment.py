@@ -12,6 +12,7 @@ from protocol.strict import nearest
 
 if TYPE_CHECKING:
     from backend.experiments.contract import Plan
+    from backend.priors.card import PriorCard
     from backend.priors.contract import Prior
 
 
@@ -108,12 +109,19 @@ def _fingerprints(prior: "Prior", clip: str) -> list[str]:
     """Of everything beside a cell's spec that its outcome depends on: the prior's weights and card, the judge, the CLIP folder's name."""
     import hashlib
 
-    import msgspec
-
     from backend.evaluate.judge import WEIGHTS
 
     judge = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else ""
-    return [prior.fingerprint(), hashlib.sha256(msgspec.json.encode(prior.card)).hexdigest(), judge, clip]
+    return [prior.fingerprint(), digest_of(prior.card), judge, clip]
+
+
+def digest_of(card: "PriorCard") -> str:
+    """SHA-256 of the card."""
+    import hashlib
+
+    import msgspec
+
+    return hashlib.sha256(msgspec.json.encode(card)).hexdigest()
 
 
 def _heading(name: str, prior: "Prior", plan: "Plan", weights: list[str], done: int, cells: int) -> str:
@@ -123,4 +131,6 @@ def _heading(name: str, prior: "Prior", plan: "Plan", weights: list[str], done: 
     if plan.methods:
         options.append(f"--methods {','.join(plan.methods)}")
     part = "" if done == cells else f" {done} of {cells} cells."
-    return f"`sketchbridge experiment {name} {' '.join(options)}`, prior {prior.card.name} {weights[0][:8]}, judge {weights[2][:8]}.{part}"
+    priors, card, judge = (digest[:8] for digest in weights[:3])
+    command = f"sketchbridge experiment {name} {' '.join(options)}"
+    return f"`{command}`, prior {prior.card.name} {priors}, card {card}, judge {judge}.{part}"

@@ -7,18 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.evaluate import prior_samples
+from backend.evaluate.prior_samples import MIX as CLEAN
 from backend.priors.card import PriorCard
 from backend.views import view_words
 from backend.zoo.captions import PATTERN_WORDS
 from backend.zoo.catalogue import NOUNS, draw_colour, make_object
-from backend.zoo.pictures import PictureMix, draw_shot
+from backend.zoo.pictures import draw_shot
 from backend.zoo.render import render
 
 REAL_SEED = 70_000_000
 """Renders that methods are measured against start here: seen neither by a prior nor by the judge."""
 FLOOR_SEED = 75_000_000
 """Renders that stand for a perfect method."""
-CLEAN = PictureMix(clay=0.0, corrupted=0.0)
 TRIES = 200
 
 
@@ -60,8 +61,8 @@ def caption_of(noun: str, colour: str, pattern: str = "plain", view: str = "") -
         >>> caption_of("mug", "orange", "striped", "front view").text
         'a striped orange mug, front view'
     """
-    words = " ".join([*([] if pattern == "plain" else [pattern]), colour, noun])
-    return Caption(f"{'an' if words[0] in 'aeiou' else 'a'} {words}{', ' if view else ''}{view}", noun, colour, pattern, view)
+    text = prior_samples.caption_of(noun, colour if pattern == "plain" else f"{pattern} {colour}")
+    return Caption(f"{text}{', ' if view else ''}{view}", noun, colour, pattern, view)
 
 
 def renders(wanted: Sequence[Caption], each: int, first_seed: int, size_px: int) -> Tensor:

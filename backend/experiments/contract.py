@@ -40,6 +40,12 @@ class Plan:
                 raise UserError(f"This experiment has no '{name}'.", f"It has {', '.join(offered)}.")
         return tuple(name for name in offered if not self.methods or name in self.methods)
 
+    def refuse(self, experiment: str, *options: Literal["captions", "methods", "equal"]) -> None:
+        """UserError for the first of `options`, which the experiment does not have, that was asked for all the same."""
+        for option in options:
+            if getattr(self, option):
+                raise UserError(f"The experiment '{experiment}' has no option --{option}.", "Leave it out.")
+
 
 class Cell(NamedTuple):
     """One piece of work. Its outcome depends on `spec` (plain JSON values) and the weights alone; `name` is for people."""

@@ -9,8 +9,18 @@ import torch
 from torch import Tensor
 
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
-from backend.experiments.shape_runs import outcome, run_stages, seconds_of_run, sketch, stacked_sheets, tables, workpiece_of
+from backend.experiments.shape_runs import (
+    outcome,
+    run_stages,
+    seconds_of_run,
+    settled,
+    sketch,
+    stacked_sheets,
+    tables,
+    workpiece_of,
+)
 from backend.geometry.dmtet import DMTet
+from backend.priors.card import PriorCard
 from backend.refine.descent import Descent
 from backend.refine.inputs import Inputs
 from backend.refine.object_workpiece import ObjectWorkpiece
@@ -19,12 +29,12 @@ from backend.refine.presets import stages_of
 from protocol.job import RefineJob, Shading, Stage
 
 SKETCHES = (("flower", "a red flower"), ("cactus", "a green cactus"), ("chair", "a brown chair"))
-OPTIMISERS = ("Adam", "uniform Adam, smoothed", "coarse lattice")
+OPTIMISERS = ("Adam", "smoothed uniform Adam", "coarse lattice")
 SHADINGS = ("albedo only", "shading mix")
 MOMENTS = ("cleared", "kept")
 SMOOTHING = (2.0, 0.5)  # cells, standard deviation at the first and the last step
 BRIDGE_STEPS = 80
-VERSION = 1
+VERSION = 2
 
 
 class ElementAdam:
@@ -50,11 +60,13 @@ class SmoothedAdam(UniformAdam):
     def __init__(self, parameter: Tensor, side: int, steps: int) -> None:
         super().__init__(parameter)
         self.side, self.whole = side, steps
+        self.done = 0  # of this stage; `steps` goes on from another's where moments are handed on
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         if self.parameter.grad is not None:
-            share = min(1.0, self.steps / max(1, self.whole - 1))
+            share = min(1.0, self.done / max(1, self.whole - 1))
+            self.done += 1
             width = SMOOTHING[0] + (SMOOTHING[1] - SMOOTHING[0]) * share
             volume = self.parameter.grad.view(1, 1, self.side, self.side, self.side)
             self.parameter.grad = smoothed(volume, width).reshape(-1)
@@ -81,23 +93,24 @@ class Descents:
     title = "E2: optimiser, shading and moments of a shape"
 
     def cells(self, plan: Plan) -> Sequence[Cell]:
+        plan.refuse(self.name, "captions", "equal")
         quick = plan.size == "quick"
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=1)):
             for drawn, prompt in SKETCHES[:1] if quick else SKETCHES:
-                for optimiser in OPTIMISERS:
+                for optimiser in plan.chosen(OPTIMISERS):
                     for shading in SHADINGS[1:] if quick else SHADINGS:
                         for moments in MOMENTS[:1] if quick else MOMENTS:
                             spec = {"version": VERSION, "sketch": drawn, "prompt": prompt, "seed": seed, "steps": plan.steps}
                             spec |= {"optimiser": optimiser, "shading": shading, "moments": moments}
                             made.append(Cell(f"{drawn}, {optimiser}, {shading}, {moments}, seed {seed}", spec))
-        return made
+        return [settled(cell, _job(cell, plan.card), plan.card) for cell in made]
 
     def seconds(self, cell: Cell, context: Context) -> float:
-        return seconds_of_run(_job(cell, context), context)
+        return seconds_of_run(_job(cell, context.prior.card), context)
 
     def run(self, cell: Cell, context: Context) -> dict[str, Any]:
-        made = workpiece_of(_job(cell, context), Inputs(sketch=sketch(cell.spec["sketch"])), context)
+        made = workpiece_of(_job(cell, context.prior.card), Inputs(sketch=sketch(cell.spec["sketch"])), context)
         variant = _Variant(made, cell)
         counted = run_stages(made, made.job.stages, tell=context.tell, stepper=variant.stepper)
         return {**counted, **outcome(made.subject, cell, context)}
@@ -144,8 +157,8 @@ class _Variant:
         return under_way
 
 
-def _job(cell: Cell, context: Context) -> RefineJob:
-    spec, card = cell.spec, context.prior.card
+def _job(cell: Cell, card: PriorCard) -> RefineJob:
+    spec = cell.spec
     colour, shape, _, bridge = stages_of("default", "sketch", card)
     if spec["shading"] == "albedo only":
         shape = msgspec.structs.replace(shape, shading=Shading(albedo=1.0))

@@ -12,10 +12,10 @@ from backend.errors import UserError
 from backend.experiments.captions import Caption, caption_of, known_nouns
 from backend.experiments.charts import sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
-from backend.experiments.judged import judge_of, keep_pictures, kept, rightness
-from backend.experiments.object_runs import by_seed, failures
+from backend.experiments.judged import first_kept, judge_of, keep_pictures, rightness
+from backend.experiments.object_runs import rows_by, staged
+from backend.experiments.shape_runs import seconds_of_run, settled
 from backend.refine.inputs import Inputs
-from backend.refine.resolve import resolve
 from backend.refine.run import refine
 from backend.zoo.catalogue import NOUNS, draw_colour
 from protocol.job import Canvas, RefineJob
@@ -27,6 +27,7 @@ WAYS: dict[str, tuple[str, str, str]] = {
     "fourier-sds": ("network, SDS", "fourier", "sds"),
 }
 TURNS = 4
+VERSION = 1
 
 
 class Illusion:
@@ -34,28 +35,27 @@ class Illusion:
     title = "Rotation overlays"
 
     def cells(self, plan: Plan) -> list[Cell]:
+        plan.refuse(self.name, "equal")
         count = plan.pick(plan.captions, quick=1, full=4)
         steps = plan.steps or (60 if plan.size == "quick" else -1)
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=2)):
             for k in range(count):
                 four = _four(plan, k)
+                spec = {"version": VERSION, "captions": [list(caption) for caption in four], "seed": seed, "steps": steps}
                 made += [
-                    Cell(
-                        f"{', '.join(caption.noun for caption in four)}: {WAYS[way][0]}, seed {seed}",
-                        {"way": way, "captions": [list(caption) for caption in four], "seed": seed, "steps": steps},
-                    )
+                    Cell(f"{', '.join(caption.noun for caption in four)}: {WAYS[way][0]}, seed {seed}", {"way": way, **spec})
                     for way in plan.chosen(tuple(WAYS))
                 ]
-        return made
+        return [settled(cell, staged(_job(cell), plan.card), plan.card) for cell in made]
 
     def seconds(self, cell: Cell, context: Context) -> float:
-        views = sum(stage.steps * stage.views for stage in resolve(_job(cell), context.prior.card).stages)
-        return 2.0 + views * (2 * context.costs.row + context.costs.encode)
+        return seconds_of_run(staged(_job(cell), context.prior.card), context, around_s=2.0, view_share=1.0)
 
     def run(self, cell: Cell, context: Context) -> dict[str, Any]:
         began = time.perf_counter()
-        result = refine(_job(cell, context.prior.device.type), Inputs(), prior=context.prior)
+        job = staged(_job(cell, context.prior.device.type), context.prior.card)
+        result = refine(job, Inputs(), prior=context.prior)
         assert result.exported is not None
         pictures = result.exported.pictures
         overlays = torch.from_numpy(pictures["overlays"]).permute(0, 3, 1, 2).float() / 255
@@ -73,13 +73,12 @@ class Illusion:
         }
 
     def tables(self, results: Sequence[Result]) -> list[Table]:
-        rows = []
-        for way, (title, *_) in WAYS.items():
-            own = [result for result in results if result.cell.spec["way"] == way]
-            if own:
-                measured = [by_seed(own, value) for value in ("noun", "colour", "all_four", "rows", "seconds")]
-                rows.append([title, *measured, failures(own)])
-        note = "Share of overlays whose noun and colour the judge gives first, and of illusions whose four nouns are all right."
+        titles = {way: title for way, (title, *_) in WAYS.items()}
+        rows, left_out = rows_by(results, "way", "captions", titles, ("noun", "colour", "all_four", "rows", "seconds"))
+        note = (
+            "Share of overlays whose noun and colour the judge gives first, and of illusions whose four nouns are all right. Spreads are "
+            f"over seeds; captions are the same for all, so that their choice is not in the spreads.{left_out}"
+        )
         columns = ("way", "noun", "colour", "all four", "rows", "seconds", "remark")
         return [Table("illusion", self.title, columns, rows, {"noun": 2, "colour": 2, "all four": 2, "rows": 0, "seconds": 0}, note)]
 
@@ -87,7 +86,7 @@ class Illusion:
         shown = []
         for way, (title, *_) in WAYS.items():
             own = [result for result in results if result.cell.spec["way"] == way]
-            arrays = next((found for result in own if (found := kept(folder, result.values)) is not None), None)
+            arrays = first_kept(folder, own)
             if arrays is not None:
                 shown.append((title, arrays["pictures"]))
         if not shown:

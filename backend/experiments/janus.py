@@ -18,16 +18,17 @@ from backend.evaluate.metrics import inception, mean_gain
 from backend.experiments.captions import Caption, caption_of, known_nouns
 from backend.experiments.charts import Line, lines, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Spread, Table
-from backend.experiments.judged import judge_of, keep_pictures, kept, shares
-from backend.experiments.object_runs import by_seed, failures, gains, run_object, seconds_of_job
+from backend.experiments.judged import first_kept, judge_of, keep_pictures, shares
+from backend.experiments.object_runs import by_seed, failures, finished, gains, run_object, seconds_of_job, staged
 from backend.experiments.report import spread
+from backend.experiments.shape_runs import settled
 from backend.refine.estimate import TRAINING_ROWS
 from backend.refine.inputs import Inputs
 from backend.study.images import PictureRun
 from backend.zoo.catalogue import draw_colour
 from protocol.job import RefineJob, Setting
 
-FRONTED = ("snowman", "fish", "cottage", "chair", "duck", "cat", "car")
+FRONTED = ("snowman", "fish", "chair", "duck", "cat", "car")  # of the others the judge does not tell the views
 LAMBDA_OF = {f"esd-{value:g}": value for value in (0.25, 0.5, 0.75, 1.0)}
 VARIANTS: dict[str, tuple[str, str, dict[str, Setting]]] = {
     "sds": ("SDS", "sds", {}),
@@ -37,6 +38,7 @@ VARIANTS: dict[str, tuple[str, str, dict[str, Setting]]] = {
 OBJECT_VARIANTS = ("sds", "vsd", "esd-0.5", "esd-1")
 PARTICLES = 16
 SHOWN = 8
+VERSION = 1
 BOTH = ("IQ", "IV", "IG of means", "mean IG")
 
 
@@ -45,6 +47,7 @@ class Janus:
     title = "Views that differ: SDS, VSD and ESD"
 
     def cells(self, plan: Plan) -> list[Cell]:
+        plan.refuse(self.name, "equal")
         count = plan.pick(plan.captions, quick=1, full=4)
         asked = [
             caption_of(noun, draw_colour(noun, np.random.default_rng([k, 53]))) for k, noun in enumerate(known_nouns(plan.card, FRONTED))
@@ -58,8 +61,9 @@ class Janus:
                     ("objects", [name for name in chosen if name in OBJECT_VARIANTS], plan.steps or (60 if plan.size == "quick" else -1)),
                 ):
                     for name in names:
-                        spec = {"form": form, "variant": name, "caption": list(caption), "seed": seed, "steps": steps}
-                        made.append(Cell(f"{form}, {caption.text}: {VARIANTS[name][0]}, seed {seed}", spec))
+                        spec = {"version": VERSION, "form": form, "variant": name, "caption": list(caption), "seed": seed, "steps": steps}
+                        cell = Cell(f"{form}, {caption.text}: {VARIANTS[name][0]}, seed {seed}", spec)
+                        made.append(settled(cell, staged(_job(cell), plan.card), plan.card) if form == "objects" else cell)
         return sorted(made, key=lambda cell: cell.spec["form"] == "objects")  # the cheap and telling ones first
 
     def seconds(self, cell: Cell, context: Context) -> float:
@@ -106,8 +110,11 @@ class Janus:
         }
 
     def tables(self, results: Sequence[Result]) -> list[Table]:
-        digits = {"noun": 2, "colour": 2, "fronts": 2, "view accuracy": 2, "backs": 2, "false fronts": 2, "minutes": 1}
-        note = "IQ, IV in nats over the judge's nouns times views. IG once as the ratio of means over objects, once as the mean of ratios."
+        digits = {"noun": 2, "colour": 2, "fronts": 2, "view accuracy": 2, "backs": 2, "false fronts": 2, "rows": 0, "minutes": 1}
+        note = (
+            "IQ, IV in nats over the judge's nouns times views. IG once as the ratio of means over objects, once as the mean of ratios. "
+            "Spreads are over seeds; prompts are the same for all, so that their choice is not in the spreads."
+        )
         particles = (
             f"{note} {PARTICLES} pictures of one prompt without view words; fronts: share of them that look like a front view. Apart: mean "
             "distance between two of them in the judge's embedding."
@@ -120,28 +127,30 @@ class Janus:
         names = {"particles": ("noun", "colour", "fronts", "apart"), "objects": ("noun", "view accuracy", "backs", "false fronts")}
         made = []
         for form, below in (("particles", particles), ("objects", objects)):
+            counted, left_out = _finished(results, form)
             rows = [
                 [
                     VARIANTS[name][0],
-                    *_measures(group),
-                    *(by_seed(group, value) for value in own[form]),
-                    by_seed(group, "seconds", 60.0),
+                    *_measures(same := _group(counted, form, name)),
+                    *(by_seed(same, value) for value in (*own[form], "rows")),
+                    by_seed(same, "seconds", 60.0),
                     failures(group),
                 ]
                 for name in VARIANTS
                 if (group := _group(results, form, name))
             ]
             if rows:
-                columns = ("method", *BOTH, *names[form], "minutes", "remark")
-                made.append(Table(f"janus_{form}", f"{self.title}, {form}", columns, rows, digits, below))
+                columns = ("method", *BOTH, *names[form], "rows", "minutes", "remark")
+                made.append(Table(f"janus_{form}", f"{self.title}, {form}", columns, rows, digits, below + left_out))
         return made
 
     def figures(self, results: Sequence[Result], folder: Path) -> list[Path]:
         made, drawn = [], []
         for form in ("particles", "objects"):
             found = []
+            counted, _ = _finished(results, form)
             for name, (_, method, _) in VARIANTS.items():
-                gain = _measures(_group(results, form, name))[2]
+                gain = _measures(_group(counted, form, name))[2]
                 if gain is not None and method != "sds":
                     found.append((LAMBDA_OF.get(name, 0.0), gain))
             if len(found) > 1:
@@ -150,7 +159,7 @@ class Janus:
             made.append(lines(folder / "gain.png", drawn, x="λ (0 is VSD)", y="information gain IG"))
         shown = []
         for name, (title, *_) in VARIANTS.items():
-            arrays = next((a for r in _group(results, "particles", name) if (a := kept(folder, r.values)) is not None), None)
+            arrays = first_kept(folder, _group(results, "particles", name))
             if arrays is not None:
                 shown.append((title, arrays["pictures"][:SHOWN]))
         if shown:
@@ -176,6 +185,10 @@ def _job(cell: Cell) -> RefineJob:
         seed=spec["seed"],
         steps=spec["steps"],
     )
+
+
+def _finished(results: Sequence[Result], form: str) -> tuple[list[Result], str]:
+    return finished([result for result in results if result.cell.spec["form"] == form], "variant", "caption")
 
 
 def _group(results: Sequence[Result], form: str, variant: str) -> list[Result]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from backend.evaluate.judge import Judge, Verdict, load_judge
 from backend.experiments.captions import Caption
-from backend.experiments.contract import Context
+from backend.experiments.contract import Context, Result
 
 HEADS = ("noun", "colour", "pattern", "view")
 
@@ -50,3 +50,8 @@ def kept(folder: Path, values: Any) -> dict[str, np.ndarray] | None:
         return None
     with np.load(path) as opened:
         return {name: opened[name] for name in opened.files}
+
+
+def first_kept(folder: Path, results: Sequence[Result]) -> dict[str, np.ndarray] | None:
+    """The arrays of the first result that has any, or None."""
+    return next((found for result in results if (found := kept(folder, result.values)) is not None), None)

@@ -2,28 +2,30 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
 
+from backend.distill.methods import method as method_named
 from backend.errors import NumericalError
 from backend.evaluate.asset import AssetVerdict, judge_result
 from backend.evaluate.metrics import Inception, gain
 from backend.experiments.captions import REAL_SEED, Caption, caption_of, renders
 from backend.experiments.contract import Context, Result, Spread
 from backend.experiments.judged import judge_of, keep_pictures
-from backend.experiments.report import spread
+from backend.experiments.report import Entry, spread
 from backend.experiments.shape_runs import seconds_of_run
+from backend.priors.card import PriorCard
 from backend.priors.counting import CountingPrior
 from backend.refine.estimate import rows_of
 from backend.refine.events import Event, Progress
 from backend.refine.inputs import Inputs
 from backend.refine.resolve import resolve
 from backend.refine.run import refine
-from protocol.job import RefineJob
+from protocol.job import RefineJob, Stage
 
 CHEAP_ROWS = 4.0  # denoiser rows a view and step; methods above get fewer steps, so that all have the same rows
 RENDERS_EACH = 16
@@ -36,19 +38,30 @@ def fair(job: RefineJob, context: Context, equal: str = "") -> RefineJob:
     That is the whole preset's number, or `job.steps`, for a cheap method; a costly one gets as many as have the denoiser rows that SDS
     has in these. `equal` "rows" or "steps" decides for all methods alike.
     """
-    card = context.prior.card
-    plain = msgspec.structs.replace(job, method="", parameters={})
-    total = job.steps if job.steps >= 0 else sum(stage.steps for stage in resolve(plain, card).stages)
+    card, prior = context.prior.card, CountingPrior(context.prior)
+    job = staged(job, card)
+    total = job.steps if job.steps >= 0 else sum(stage.steps for stage in job.stages)
     asked = msgspec.structs.replace(job, steps=total)
-    mine, sds = rows_of_job(asked, context), rows_of_job(msgspec.structs.replace(asked, method="sds", parameters={}), context)
-    by_rows = equal == "rows" or (equal == "" and mine > CHEAP_ROWS / 2 * sds)
-    return msgspec.structs.replace(asked, steps=max(1, round(total * sds / mine))) if by_rows else asked
+    plain = staged(msgspec.structs.replace(asked, method="sds", parameters={}), card)
+    stages = resolve(asked, card).stages
+    own = [stage for stage in stages if stage.method == job.method]
+    dear = _rows(own, prior) > CHEAP_ROWS * sum(stage.steps * stage.views for stage in own)
+    if equal == "rows" or (equal == "" and dear):
+        share = _rows(resolve(plain, card).stages, prior) / _rows(stages, prior)
+        return msgspec.structs.replace(asked, steps=max(1, round(total * share)))
+    return asked
 
 
-def rows_of_job(job: RefineJob, context: Context) -> float:
-    """Denoiser rows of a whole job, as estimated."""
-    prior = CountingPrior(context.prior)
-    return sum(rows_of(stage, prior) for stage in resolve(job, prior.card).stages)
+def staged(job: RefineJob, card: PriorCard) -> RefineJob:
+    """The job with its preset's stages written out; only a method that needs another before it keeps the stage "bridge".
+
+    For the others its steps go to the colours before it, so that the shape and the colours get the same steps from every method.
+    """
+    stages = resolve(msgspec.structs.replace(job, method="", parameters={}, steps=-1), card).stages
+    if stages[-1].name == "bridge" and job.method and not method_named(job.method).first_stage:
+        *before, colours, bridge = stages
+        stages = (*before, msgspec.structs.replace(colours, steps=colours.steps + bridge.steps))
+    return msgspec.structs.replace(job, stages=stages)
 
 
 def seconds_of_job(job: RefineJob, context: Context, equal: str = "") -> float:
@@ -106,6 +119,41 @@ def by_seed(results: Sequence[Result], name: str, unit: float = 1.0) -> Spread |
     return spread(math.fsum(values) / len(values) for values in found.values())
 
 
+def finished(results: Sequence[Result], way: str, of: str) -> tuple[list[Result], str]:
+    """Results of the objects that every method has finished, and a sentence on the others, "" for none.
+
+    `way` is what a spec calls its method, `of` what it calls its object, which counts anew with every seed. A method that has finished
+    nothing has no say.
+    """
+    by: dict[tuple[int, str], set[str]] = {}
+    for result in results:
+        methods = by.setdefault(_object(result, of), set())
+        if not result.failure:
+            methods.add(result.cell.spec[way])
+    every = set().union(*by.values())
+    whole = {key for key, methods in by.items() if methods == every}
+    counted = [result for result in results if not result.failure and _object(result, of) in whole]
+    seeds, total = dict.fromkeys(seed for seed, _ in by), len({(seed, thing) for seed, _ in by for _, thing in by})
+    if len(whole) == total:
+        return counted, ""
+    those = ", ".join(f"{sum(key[0] == seed for key in whole)} of seed {seed}" for seed in seeds)
+    return counted, f" {total - len(whole)} of {total} are left out, since not every method has finished them; counted are {those}."
+
+
+def rows_by(
+    results: Sequence[Result], way: str, of: str, titles: Mapping[str, str], measures: Sequence[str]
+) -> tuple[list[list[Entry]], str]:
+    """Of every method in `titles` that has results: its title, its measures over seeds, what failed. And the sentence of `finished`."""
+    counted, left_out = finished(results, way, of)
+    rows: list[list[Entry]] = []
+    for name, title in titles.items():
+        if own := [result for result in results if result.cell.spec[way] == name]:
+            same = [result for result in counted if result.cell.spec[way] == name]
+            shown = [by_seed(same, "seconds", 60.0) if measure == "minutes" else by_seed(same, measure) for measure in measures]
+            rows.append([title, *shown, failures(own)])
+    return rows, left_out
+
+
 def gains(results: Sequence[Result]) -> list[list[Inception]]:
     """IQ, IV and IG of every object, by seed."""
     found: dict[int, list[Inception]] = {}
@@ -120,6 +168,15 @@ def failures(results: Sequence[Result]) -> str:
     """How many failed, and the first one's sentence."""
     failed = [result.failure for result in results if result.failure]
     return f"{len(failed)} failed: {failed[0]}" if failed else ""
+
+
+def _rows(stages: Sequence[Stage], prior: CountingPrior) -> float:
+    return sum(rows_of(stage, prior) for stage in stages)
+
+
+def _object(result: Result, of: str) -> tuple[int, str]:
+    spec = result.cell.spec
+    return spec["seed"], str(spec[of])
 
 
 def _clip_similarity(context: Context, seen: AssetVerdict, caption: Caption) -> float:

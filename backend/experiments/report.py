@@ -20,7 +20,7 @@ def spread(values: Iterable[float]) -> Spread | None:
 
 
 def csv_text(table: Table) -> str:
-    """One line per row; a column that has a spread anywhere is followed by its deviation."""
+    """One line per row; a column that has a spread anywhere is followed by its deviation, empty for a single repetition."""
     wide = [any(isinstance(row[k], Spread) for row in table.rows) for k in range(len(table.columns))]
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
@@ -28,7 +28,8 @@ def csv_text(table: Table) -> str:
     for row in table.rows:
         cells: list[str] = []
         for entry, both in zip(row, wide, strict=True):
-            mean, deviation = (entry.mean, f"{entry.deviation:.6g}") if isinstance(entry, Spread) else (entry, "")
+            mean = entry.mean if isinstance(entry, Spread) else entry
+            deviation = f"{entry.deviation:.6g}" if isinstance(entry, Spread) and entry.repetitions > 1 else ""
             cells += [_plain(mean), *([deviation] if both else [])]
         writer.writerow(cells)
     return written.getvalue()

@@ -1,9 +1,11 @@
 """What the three experiments on shapes share: stages driven without a run around them, and what came of them in numbers."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
@@ -16,6 +18,7 @@ from backend.experiments.contract import Cell, Context, Result, Table
 from backend.experiments.judged import judge_of
 from backend.experiments.report import spread
 from backend.geometry.contract import Mesh
+from backend.priors.card import PriorCard
 from backend.priors.counting import CountingPrior
 from backend.refine.estimate import Cost, seconds_of
 from backend.refine.inputs import Inputs
@@ -53,10 +56,18 @@ SHEET_PX = 96
 
 def sketch(name: str) -> TriangleMesh:
     """An example sketch. UserError where the examples are not beside the package."""
-    path = SKETCHES / f"{name}.glb"
-    if not path.exists():
-        raise UserError(f"The example sketch '{name}' is not there.", "Run this in a checkout of the project.")
-    return read_mesh(path)
+    return read_mesh(_file_of(name))
+
+
+def settled(cell: Cell, job: RefineJob, card: PriorCard) -> Cell:
+    """The cell with what else its outcome depends on in its spec: the stages of its job, and the hash of its sketch's file if it has one.
+
+    Errors: UserError for a job that `resolve` refuses or a sketch that is not there.
+    """
+    spec = {**cell.spec, "stages": msgspec.to_builtins(resolve(job, card).stages)}
+    if "sketch" in spec:
+        spec["sketch_sha256"] = hashlib.sha256(_file_of(spec["sketch"]).read_bytes()).hexdigest()
+    return cell._replace(spec=spec)
 
 
 def workpiece_of(job: RefineJob, inputs: Inputs, context: Context) -> ObjectWorkpiece:
@@ -105,11 +116,14 @@ def run_stages(
     return {"rows": made.prior.rows - before, "notes": notes}
 
 
-def seconds_of_run(job: RefineJob, context: Context) -> float:
-    """Of its steps, from the prior's own times; a rendered view with its way back costs about as much as its encoding twice over."""
+def seconds_of_run(job: RefineJob, context: Context, *, around_s: float = AROUND_S, view_share: float = VIEW_SHARE) -> float:
+    """Of its steps, from the prior's own times; a rendered view with its way back costs about as much as its encoding twice over.
+
+    `around_s` is what a run takes beside its steps, `view_share` a view in encodings.
+    """
     prior = context.prior if isinstance(context.prior, CountingPrior) else CountingPrior(context.prior)
-    cost = Cost(context.costs.row, VIEW_SHARE * context.costs.encode)
-    return AROUND_S + seconds_of(resolve(job, prior.card).stages, prior, cost)
+    cost = Cost(context.costs.row, view_share * context.costs.encode)
+    return around_s + seconds_of(resolve(job, prior.card).stages, prior, cost)
 
 
 @torch.no_grad()
@@ -202,6 +216,13 @@ def stacked_sheets(results: Sequence[Result], context_folder: Path, path: Path) 
         top += picture.height
     whole.save(path)
     return [path]
+
+
+def _file_of(name: str) -> Path:
+    path = SKETCHES / f"{name}.glb"
+    if not path.exists():
+        raise UserError(f"The example sketch '{name}' is not there.", "Run this in a checkout of the project.")
+    return path
 
 
 def _present(results: Sequence[Result], measure: str) -> list[float]:

@@ -9,6 +9,7 @@ from backend.experiments.shape_runs import (
     outcome,
     run_stages,
     seconds_of_run,
+    settled,
     sketch,
     stacked_sheets,
     tables,
@@ -39,17 +40,18 @@ class Slack:
     title = "E1: slack and the bound on growth"
 
     def cells(self, plan: Plan) -> Sequence[Cell]:
-        quick = plan.size == "quick"
+        plan.refuse(self.name, "captions", "equal")
+        quick, bounds = plan.size == "quick", plan.chosen(BOUNDS)
         pairs = (MATCHING[0], WRONG[0]) if quick else MATCHING + WRONG
         slacks = (0.25, 1.0) if quick else SLACKS
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=1)):
             for drawn, prompt in pairs:
                 for slack in slacks:
-                    for bound in BOUNDS if slack else BOUNDS[:1]:
+                    for bound in bounds if slack else bounds[:1]:
                         spec = {"version": VERSION, "sketch": drawn, "prompt": prompt, "slack": slack, "bound": bound, "seed": seed}
                         made.append(Cell(f"{drawn}, {prompt}, {slack:g} {bound}, seed {seed}", {**spec, "steps": plan.steps}))
-        return made
+        return [settled(cell, _job(cell), plan.card) for cell in made]
 
     def seconds(self, cell: Cell, context: Context) -> float:
         return seconds_of_run(_job(cell), context)

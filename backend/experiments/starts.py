@@ -4,38 +4,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
-from backend.experiments.shape_runs import outcome, run_stages, seconds_of_run, stacked_sheets, tables, workpiece_of
+from backend.experiments.shape_runs import outcome, run_stages, seconds_of_run, settled, stacked_sheets, tables, workpiece_of
 from backend.geometry.dmtet import DMTet
 from backend.priors.card import PriorCard
 from backend.refine.inputs import Inputs
 from backend.refine.presets import PROMPT_WEIGHTS, stages_of
+from backend.refine.resolve import resolve
 from backend.refine.seeds import generator
 from protocol.job import RefineJob, Stage, Timesteps
 
 PROMPTS = ("a blue mug", "a green vase", "a brown chair")
 STARTS = ("random signs", "noisy ball", "haze")
 SIGN_RADIUS, SIGN_CELLS = 0.7, 4
-VERSION = 1
+VERSION = 2
 
 
 class Starts:
-    """All three see the prior equally often: as many views while the shape moves, then the same stage of colours."""
+    """All three see the prior equally often: as many views while the shape moves, to within a step, then the same stage of colours."""
 
     name = "starts"
     title = "E3: what prompt mode starts from"
 
     def cells(self, plan: Plan) -> Sequence[Cell]:
+        plan.refuse(self.name, "captions", "equal")
         quick = plan.size == "quick"
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=2)):
             for prompt in PROMPTS[:1] if quick else PROMPTS:
-                for start in STARTS:
+                for start in plan.chosen(STARTS):
                     spec = {"version": VERSION, "prompt": prompt, "start": start, "seed": seed, "steps": plan.steps}
                     made.append(Cell(f"{prompt}, {start}, seed {seed}", spec))
-        return made
+        return [settled(cell, _job(cell, plan.card), plan.card) for cell in made]
 
     def seconds(self, cell: Cell, context: Context) -> float:
         return seconds_of_run(_job(cell, context.prior.card), context)
@@ -73,8 +76,9 @@ def random_signs(surface: DMTet, seed: int) -> torch.Tensor:
 
 def _job(cell: Cell, card: PriorCard) -> RefineJob:
     spec = cell.spec
-    haze, form, colour, _ = stages_of("default", "prompt", card)
-    stages: tuple[Stage, ...] = (haze, form, colour)
+    *without_bridge, _ = stages_of("default", "prompt", card)
+    asked = RefineJob(prompt=spec["prompt"], mode="prompt", seed=spec["seed"], stages=tuple(without_bridge), steps=spec["steps"] or -1)
+    haze, form, colour = stages = resolve(asked, card).stages
     if spec["start"] != "haze":
         views = haze.steps * haze.views + form.steps * form.views
         grow = Stage(
@@ -89,7 +93,7 @@ def _job(cell: Cell, card: PriorCard) -> RefineJob:
             regularisers=PROMPT_WEIGHTS,
         )
         stages = (grow, colour)
-    return RefineJob(prompt=spec["prompt"], mode="prompt", seed=spec["seed"], stages=stages, steps=spec["steps"] or -1)
+    return msgspec.structs.replace(asked, stages=stages, steps=-1)
 
 
 EXPERIMENT = Starts()

@@ -9,8 +9,9 @@ import numpy as np
 from backend.experiments.captions import Caption, caption_of, known_nouns
 from backend.experiments.charts import Mark, scatter, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
-from backend.experiments.judged import kept
-from backend.experiments.object_runs import by_seed, failures, run_object, seconds_of_job
+from backend.experiments.judged import first_kept
+from backend.experiments.object_runs import by_seed, finished, rows_by, run_object, seconds_of_job, staged
+from backend.experiments.shape_runs import settled
 from backend.refine.inputs import Inputs
 from backend.study.entries import TITLES
 from backend.zoo.catalogue import draw_colour
@@ -19,6 +20,7 @@ from protocol.job import RefineJob
 METHODS = ("sds", "vsd", "bridge", "esd", "sdi", "pfd")
 NOUNS = ("apple", "mushroom", "snowman", "mug", "rocket", "flower", "cottage", "vase", "cactus", "fish", "chair", "lamp")
 SHOWN = (1, 4, 7, 17)  # of the 24 views
+VERSION = 1
 
 
 class TextTo3D:
@@ -31,15 +33,13 @@ class TextTo3D:
         asked = []
         for k, noun in enumerate(known_nouns(plan.card, NOUNS)[:count]):
             asked.append(caption_of(noun, draw_colour(noun, np.random.default_rng([k, 47]))))
-        return [
-            Cell(
-                f"{caption.text}: {TITLES[name]}, seed {seed}",
-                {"method": name, "caption": list(caption), "seed": seed, "steps": steps, "equal": plan.equal},
-            )
-            for seed in range(plan.pick(plan.seeds, quick=1, full=2))
-            for caption in asked
-            for name in plan.chosen(METHODS)
-        ]
+        made = []
+        for seed in range(plan.pick(plan.seeds, quick=1, full=2)):
+            for caption in asked:
+                for name in plan.chosen(METHODS):
+                    spec = {"version": VERSION, "method": name, "caption": list(caption), "seed": seed, "steps": steps, "equal": plan.equal}
+                    made.append(Cell(f"{caption.text}: {TITLES[name]}, seed {seed}", spec))
+        return [settled(cell, staged(_job(cell), plan.card), plan.card) for cell in made]
 
     def seconds(self, cell: Cell, context: Context) -> float:
         return seconds_of_job(_job(cell), context, cell.spec["equal"])
@@ -49,30 +49,26 @@ class TextTo3D:
 
     def tables(self, results: Sequence[Result]) -> list[Table]:
         with_clip = any("clip" in result.values for result in results)
-        measures = ["noun", "colour", "similarity", *(["clip"] if with_clip else []), "rows", "steps"]
-        rows = []
-        for name in METHODS:
-            own = [result for result in results if result.cell.spec["method"] == name]
-            if own:
-                minutes = by_seed(own, "seconds", 60.0)
-                shown = [by_seed(own, measure) for measure in measures]
-                rows.append([TITLES[name], *shown, minutes, failures(own)])
+        measures = ["noun", "colour", "similarity", *(["clip"] if with_clip else []), "rows", "steps", "minutes"]
+        rows, left_out = rows_by(results, "method", "caption", {name: TITLES[name] for name in METHODS}, measures)
         prompts = len({result.cell.spec["caption"][0] for result in results})
         note = (
-            f"{prompts} prompts, prompt mode; spreads over seeds. Noun and colour: share of 24 lit views in which the judge's likeliest "
-            "label is the prompt's. Similarity: mean cosine to the mean of real renders, in the judge's embedding."
+            f"{prompts} prompts, prompt mode. Noun and colour: share of 24 lit views in which the judge's likeliest label is the prompt's. "
+            "Similarity: mean cosine to the mean of real renders, in the judge's embedding. Spreads are over seeds; prompts and real "
+            f"renders are the same for all, so that their choice is not in the spreads.{left_out}"
         )
         digits = {"noun": 2, "colour": 2, "rows": 0, "steps": 0, "minutes": 1}
-        return [Table("table2", self.title, ("method", *measures, "minutes", "remark"), rows, digits, note)]
+        return [Table("table2", self.title, ("method", *measures, "remark"), rows, digits, note)]
 
     def figures(self, results: Sequence[Result], folder: Path) -> list[Path]:
         made, marks, shown = [], [], []
+        counted, _ = finished(results, "method", "caption")
         for name in METHODS:
-            own = [result for result in results if result.cell.spec["method"] == name]
-            x, y = by_seed(own, "seconds", 60.0), by_seed(own, "noun")
+            same = [result for result in counted if result.cell.spec["method"] == name]
+            x, y = by_seed(same, "seconds", 60.0), by_seed(same, "noun")
             if x is not None and y is not None:
                 marks.append(Mark(TITLES[name], x, y))
-            arrays = next((found for result in own if (found := kept(folder, result.values)) is not None), None)
+            arrays = first_kept(folder, [result for result in results if result.cell.spec["method"] == name])
             if arrays is not None:
                 shown.append((TITLES[name], arrays["pictures"][list(SHOWN)]))
         if marks:

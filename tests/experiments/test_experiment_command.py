@@ -9,9 +9,11 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from backend.cli.experiment import digest_of
 from backend.cli.main import app
 from backend.experiments.journal import FILE
 from backend.experiments.registry import EXPERIMENTS
+from backend.priors.card import read_card
 
 
 def _invoke(*arguments):
@@ -73,6 +75,7 @@ def test_table1_with_every_kind_of_line(tmp_path, tiny_folder):
     assert float(rows["real renders"]["Frechet distance"]) < float(rows["SDS"]["Frechet distance"])
     assert (tmp_path / "frechet.png").is_file() and (tmp_path / "pictures.png").is_file()
     before = (tmp_path / "tables.md").read_text()
+    assert f", card {digest_of(read_card(tiny_folder))[:8]}, judge " in before.splitlines()[0]
     again = _invoke(*small)
     assert "12 cells, 12 of them done already" in again.stderr
     assert (tmp_path / "tables.md").read_text() == before and len((tmp_path / FILE).read_text().splitlines()) == 12

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from backend.cli.experiment import digest_of
 from backend.errors import UserError
+from backend.evaluate.judge import load_judge
 from backend.experiments.captions import CLEAN, caption_of, captions, known_nouns, renders
 from backend.experiments.contract import Cell, Plan, Result, Spread, Table
+from backend.experiments.janus import FRONTED
+from backend.experiments.judged import first_kept, keep_pictures
 from backend.experiments.registry import EXPERIMENTS, experiment
 from backend.experiments.report import csv_text, markdown_text, spread
 from backend.experiments.write import publish, write_all
@@ -31,7 +35,7 @@ def test_spread_is_mean_and_sample_deviation():
 def test_spreads_in_text():
     rows = [["a|b", Spread(1.25, 0.5, 3), 2, None], ["c", Spread(7.0, 0.0, 1), 3, "why"]]
     table = Table("t", "T", ("method", "x", "n", "remark"), rows, {"x": 1}, "A note.")
-    assert csv_text(table).splitlines() == ["method,x,x sd,n,remark", "a|b,1.25,0.5,2,", "c,7,0,3,why"]
+    assert csv_text(table).splitlines() == ["method,x,x sd,n,remark", "a|b,1.25,0.5,2,", "c,7,,3,why"]
     assert markdown_text(table).splitlines()[2:] == [
         "| method | x | n | remark |",
         "|---|---|---|---|",
@@ -64,7 +68,9 @@ def test_table1_means_over_seeds():
 
 def _janus_result(variant, noun, seed, iq, iv):
     spec = {"form": "particles", "variant": variant, "caption": [noun], "seed": seed, "steps": 1}
-    return Result(Cell("c", spec), {"iq": iq, "iv": iv, "noun": 1.0, "colour": 1.0, "front": 0.5, "apart": 1.0, "seconds": 60.0})
+    return Result(
+        Cell("c", spec), {"iq": iq, "iv": iv, "noun": 1.0, "colour": 1.0, "front": 0.5, "apart": 1.0, "rows": 40, "seconds": 60.0}
+    )
 
 
 def test_janus_gives_both_averages_of_the_gain():
@@ -73,12 +79,14 @@ def test_janus_gives_both_averages_of_the_gain():
         _janus_result("esd-1", "cat", 0, 1.0, 2.0),
         _janus_result("esd-1", "duck", 0, 3.0, 3.3),
         _janus_result("vsd", "cat", 0, 2.0, 2.0),
+        _janus_result("vsd", "duck", 0, 2.0, 2.0),
     ]
     table = experiment("janus").tables(results)[0]
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert rows["ESD, λ 1"]["IG of means"].mean == pytest.approx((2.65 - 2.0) / 2.0)
     assert rows["ESD, λ 1"]["mean IG"].mean == pytest.approx((1.0 + 0.1) / 2)
     assert rows["VSD"]["IG of means"].mean == 0.0 and rows["VSD"]["minutes"].mean == 1.0
+    assert rows["VSD"]["rows"].mean == 40
 
 
 def test_objects_are_averaged_within_a_seed_first():
@@ -91,6 +99,38 @@ def test_objects_are_averaged_within_a_seed_first():
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert row["noun"] == Spread(5.0, pytest.approx(math.sqrt(8)), 2)
     assert row["minutes"].mean == 1.0 and row["remark"] == "1 failed: It broke."
+
+
+def test_only_objects_that_every_method_has_finished_are_averaged():
+    """Of seed 0 SDS lacks the mug, of seed 1 only the apple has been begun; ESD, which finished nothing, has no say."""
+    made = [("sds", "apple", 0, 0.2), ("vsd", "apple", 0, 0.3), ("vsd", "mug", 0, 0.9), ("sds", "apple", 1, 0.4), ("vsd", "apple", 1, 0.5)]
+    results = [
+        Result(Cell("c", {"method": method, "caption": [noun], "seed": seed}), {"noun": value}) for method, noun, seed, value in made
+    ]
+    results += [Result(Cell("c", {"method": method, "caption": ["mug"], "seed": 0}), {}, "It broke.") for method in ("sds", "esd")]
+    table = experiment("table2").tables(results)[0]
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["SDS"]["noun"].mean == pytest.approx(0.3) and rows["VSD"]["noun"].mean == pytest.approx(0.4)
+    assert rows["ESD"]["noun"] is None and rows["ESD"]["remark"] == rows["SDS"]["remark"] == "1 failed: It broke."
+    assert "2 of 4 are left out" in table.note and "1 of seed 0, 1 of seed 1" in table.note
+    assert "left out" not in experiment("table2").tables(results[:2])[0].note
+
+
+@pytest.mark.parametrize("name", ["table2", "sketch-to-real", "illusion", "janus"])
+def test_notes_say_that_spreads_are_of_the_same_captions(name):
+    results = [Result(cell, {}, "It broke.") for cell in experiment(name).cells(Plan(read_card(STARTER), "quick"))]
+    for table in experiment(name).tables(results):
+        assert "their choice is not in the spreads" in table.note and len(table.rows[0]) == len(table.columns)
+
+
+def test_the_first_result_with_arrays_is_shown(tmp_path):
+    keep_pictures(tmp_path / "two.npz", torch.ones(1, 3, 2, 2))
+    results = [Result(Cell("c", {}), values) for values in ({}, {"file": "gone.npz"}, {"file": "two.npz"})]
+    assert first_kept(tmp_path, results)["pictures"].min() == 255 and first_kept(tmp_path, results[:2]) is None
+
+
+def test_nouns_of_janus_have_a_front_that_the_judge_knows():
+    assert set(FRONTED) <= set(load_judge().fronted) and len(known_nouns(read_card(STARTER), FRONTED)) >= 4
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -114,6 +154,31 @@ def test_numbers_and_methods_that_were_asked_for(name):
     assert more == 3 * len(found.cells(Plan(card, "quick", seeds=1)))
     with pytest.raises(UserError, match="has no 'sdss'"):
         found.cells(Plan(card, methods=("sdss",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, ("equal",)) for name in ("janus", "illusion", "sketch-to-real")),
+        *((name, ("captions", "equal")) for name in ("slack", "descents", "starts")),
+    ],
+)
+def test_options_that_an_experiment_does_not_have_are_refused(name, options):
+    for option in options:
+        asked = {option: {"captions": 3, "equal": "rows"}[option]}
+        with pytest.raises(UserError, match=f"'{name}' has no option --{option}"):
+            experiment(name).cells(Plan(read_card(STARTER), **asked))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "asked"),
+    [("slack", "bound", "symmetric"), ("descents", "optimiser", "smoothed uniform Adam"), ("starts", "start", "noisy ball")],
+)
+def test_variants_of_shapes_can_be_chosen(name, key, asked):
+    card = read_card(STARTER)
+    assert {cell.spec[key] for cell in experiment(name).cells(Plan(card, methods=(asked,)))} == {asked} and "," not in asked
+    with pytest.raises(UserError, match="has no 'sdss'"):
+        experiment(name).cells(Plan(card, methods=("sdss",)))
 
 
 def test_captions_are_whole_ones_of_the_zoo_and_the_prior():
@@ -158,10 +223,12 @@ def test_a_page_gets_tables_and_figures_between_its_marks(tmp_path):
 
 
 def test_no_table_in_the_page_of_results_is_silently_of_other_weights():
-    """Every table there names the shipped weights, or says that it is of an earlier release or not there yet."""
+    """The first line of every table there names the shipped weights and card, or says "an earlier release", or that it was not run."""
     page = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
     sections = re.findall(r"<!-- experiment (\S+) -->\n(.*?)<!-- end -->", page, re.DOTALL)
     assert [name for name, _ in sections] == list(EXPERIMENTS)
-    shipped = resolve_prior("starter").fingerprint()[:8]
+    prior = resolve_prior("starter")
+    shipped = f"prior SketchBridge starter {prior.fingerprint()[:8]}, card {digest_of(prior.card)[:8]}"
     for name, text in sections:
-        assert f"prior SketchBridge starter {shipped}" in text or "earlier release" in text or text.startswith("Not run"), name
+        first = text.splitlines()[0]
+        assert shipped in first or "an earlier release" in first or first.startswith("Not run"), name
