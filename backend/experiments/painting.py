@@ -15,7 +15,7 @@ from backend.evaluate.metrics import frechet_distance, kernel_distance
 from backend.experiments.captions import FLOOR_SEED, REAL_SEED, Caption, captions, renders
 from backend.experiments.charts import Mark, scatter, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
-from backend.experiments.judged import judge_of, keep_pictures, kept, shares
+from backend.experiments.judged import first_kept, judge_of, keep_pictures, shares
 from backend.experiments.object_runs import by_seed, failures
 from backend.priors.counting import CountingPrior
 from backend.priors.sampling import sdedit
@@ -48,6 +48,7 @@ class PaintingToReal:
     title = "Painting to real"
 
     def cells(self, plan: Plan) -> list[Cell]:
+        plan.refuse(self.name, "equal")
         count = plan.pick(plan.captions, quick=4, full=32)
         steps = plan.steps or (60 if plan.size == "quick" else -1)
         asked = [list(caption) for caption in captions(plan.card, count, seed=1)]
@@ -125,7 +126,7 @@ class PaintingToReal:
             x, y = by_seed(own, "from_painting"), by_seed(own, "frechet")
             if x is not None and y is not None:
                 marks.append(Mark(title, x, y))
-            arrays = next((found for result in own if (found := kept(folder, result.values)) is not None), None)
+            arrays = first_kept(folder, own)
             if arrays is not None:
                 shown.append((title, arrays["pictures"][:SHOWN]))
         if marks:

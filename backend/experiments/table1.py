@@ -20,7 +20,8 @@ from backend.evaluate.metrics import frechet_distance, kernel_distance
 from backend.experiments.captions import FLOOR_SEED, REAL_SEED, Caption, captions, renders
 from backend.experiments.charts import Mark, scatter, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Spread, Table
-from backend.experiments.judged import judge_of, keep_pictures, kept, shares
+from backend.experiments.judged import first_kept, judge_of, keep_pictures, shares
+from backend.experiments.object_runs import CHEAP_ROWS
 from backend.experiments.report import spread
 from backend.priors.counting import CountingPrior
 from backend.refine.estimate import TRAINING_ROWS
@@ -28,13 +29,12 @@ from backend.study.entries import TITLES
 from backend.study.images import SAMPLER_STEPS, PictureRun, sampled_latents
 
 BATCH = 16
-CHEAP_ROWS = 4.0
 RENDERS_EACH = 4
 REAL, REAL_DECODED, DDIM = "real", "real_decoded", "ddim"
 REFERENCES = {REAL: "real renders", REAL_DECODED: "real renders, encoded and decoded", DDIM: f"DDIM, {SAMPLER_STEPS} steps"}
 METHODS = tuple(name for name in PARAMETERS if name not in ("dds", "esd"))
 """DDS edits a picture, and here there is none; ESD is VSD where pictures are not views of one object."""
-VERSION = 2
+VERSION = 3
 SEEDS_APART = 1_000_000  # so that no batch of one seed begins where one of another does
 SHEET_COLUMNS = 8
 COLUMNS = ("method", "Frechet distance", "KID", "noun", "colour", "both", "rows", "steps", "seconds", "remark")
@@ -145,7 +145,7 @@ class TextToImage:
             made.append(scatter(path, marks, **names, levels=levels, log_x=True, log_y=True))
         shown = []
         for name, own in _by_method(results).items():
-            arrays = next((found for result in own if (found := kept(folder, result.values)) is not None), None)
+            arrays = first_kept(folder, own)
             if arrays is not None:
                 shown.append((REFERENCES.get(name) or TITLES[name], arrays["pictures"][:SHEET_COLUMNS]))
         if shown:

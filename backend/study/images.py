@@ -20,7 +20,7 @@ from backend.refine.seeds import generator
 from backend.render.cameras import orbit
 from backend.study.entries import differing
 
-LARGEST_RATE = 0.1
+LARGEST_RATE = 0.3
 FULL_STEPS = 500
 SAMPLER_STEPS = 20
 ELEVATION_DEG = 15.0
@@ -122,7 +122,7 @@ class PictureRun:
         draws = self._draw(method, parameters)
         distilled = method.gradient(self.prior, latents, t, draws, self.conditions, self.pose, parameters, state)
         self.latents.grad = distilled.gradient.to(self.latents.dtype)
-        # The card's rate is for hundreds of steps; with fewer ones longer, so that an equal budget lets everyone get equally far.
+        # The card's rate is for hundreds of steps. Fewer ones are longer, up to a bound: tens of steps reach the picture, but not as well.
         card = self.prior.card
         rate = min(max(card.picture_rate, card.picture_rate * FULL_STEPS / steps), max(card.picture_rate, LARGEST_RATE))
         self.optimiser.param_groups[0]["lr"] = rate * (1.0 if early or self.first is None else card.bridge_rate_scale)

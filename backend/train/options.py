@@ -54,8 +54,8 @@ class TrainOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     vae_rate: float = 2e-3
     snr_cap: float = 5.0
     weight_floor: float = 0.2
-    weight_ceiling: float = 4.0  # of levels with more noise than signal; 1: no more than the others
-    twins: int = 8  # rows of a step that are shown again with another view word
+    weight_ceiling: float = 1.0  # of levels with more noise than signal; 1: no more than the others
+    twins: int = 0  # rows of a step that are shown again with another view word
     twin_weight: float = 0.05  # at the start; it falls to 0 with the square of what is left
     empty_captions: float = 0.1
     ema: float = 0.9995

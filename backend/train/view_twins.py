@@ -1,4 +1,4 @@
-"""Rows that are shown twice, with their own view word and with another: what makes a small denoiser read view words at all.
+"""Rows that are shown twice, with their own view word and with another: what makes a small denoiser begin to read view words.
 
 From where an object is seen explains one or two thousandths of a picture's latents; colours, size and background drown it, and after
 450 000 samples the words for front, side and back changed nothing. Beside the loss of all rows there is therefore the cross-entropy of

@@ -90,15 +90,15 @@ def assert_equal(jobs, ours, theirs):
 def test_killed_at_random_moments_and_started_again(jobs, calm, out, everything):
     """Workers that survive their batch see it and go, while the next batch takes up the same folders."""
     undisturbed, seconds = calm
-    survivors = []
-    for _ in range(3):
-        before = done(jobs, out)
+    survivors, kills = [], 0
+    while kills < 3 and len(before := done(jobs, out)) < 4:
         batch = start(jobs, out)
         batch.wait_for(is_running, PATIENCE_S)
-        moment = random.uniform(0.0, seconds / 2)
+        moment = random.uniform(0.0, seconds / 4)
         print(f"killed after {moment:.2f} s with {len(before)} jobs done")
         if not batch.listen(moment):
             break
+        kills += 1
         survivors += batch.workers()
         if everything:
             batch.kill_all()
@@ -106,6 +106,7 @@ def test_killed_at_random_moments_and_started_again(jobs, calm, out, everything)
             batch.process.kill()
             batch.finish()
         assert before.isdisjoint(batch.began())
+    assert kills >= 2, "the batch was through before it could be disturbed"
     before = done(jobs, out)
     last = start(jobs, out)
     assert last.finish(PATIENCE_S) == 0
