@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from backend.evaluate.metrics import Inception, calibration_error, entropy, frechet_distance, frechet_gaussians, inception, kernel_distance, mean_gain
+from backend.evaluate.metrics import (
+    Inception,
+    calibration_error,
+    entropy,
+    frechet_distance,
+    frechet_gaussians,
+    inception,
+    kernel_distance,
+    mean_gain,
+)
 
 
 def gaussians(seed: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
