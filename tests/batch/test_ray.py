@@ -194,11 +194,12 @@ def test_failures_are_treated_alike(planned, run, out):
 
 def test_an_actor_killed_costs_what_was_made_since_the_last_checkpoint(planned, run, out, capfd):
     plan = planned({"prompt": "a cup", "seed": list(range(6)), "steps": 400, "checkpoint_every": 20})
-    killed = []
+    killed, keys = [], {job.id: job.key for job in plan.jobs}
 
     def kill(board, crew):
-        busy = [worker for worker in crew if worker.state == "busy"]
-        if not killed and any(each.step >= 60 for each in board.running) and busy:
+        far = [keys[each.id] for each in board.running if each.step >= 60]
+        busy = [worker for worker in crew if worker.state == "busy" and worker.job in far]
+        if not killed and busy:
             killed.append(int(busy[0].title))
             os.kill(killed[0], signal.SIGKILL)
 

@@ -1,5 +1,6 @@
 """The diffusion classifier: same noises for every candidate, and the right caption wins where the denoiser knows the answer."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +9,11 @@ import torch
 from backend.train.denoiser import signal_levels
 from backend.train.latents import Latents, tokenize
 from backend.train.recognition import LEVELS, caption_errors, recognition
+from backend.train.view_twins import TURNED
 from backend.train.words import save_tokenizer
+from backend.views import view_words
 from backend.zoo.pictures import make_pictures
+from backend.zoo.primitives import Pattern
 
 
 class Oracle(torch.nn.Module):
@@ -56,6 +60,23 @@ def test_spoilt_and_clay_pictures_are_not_asked_about(tokenizer):
     held_out = Latents(torch.zeros(12, 4, 8, 8), torch.zeros(12, 64, dtype=torch.int16))
     oracle = Oracle(torch.zeros(4, 8, 8), torch.zeros(64, 1))
     shares = recognition(oracle, Echo(), tokenizer, held_out, captions, 0, count=2)
-    assert set(shares) == {"noun", "colour", "pattern"}
-    assert all(0 <= v <= 1 for v in shares.values())
+    assert set(shares) == {"noun", "colour", "pattern", "view"}
+    assert all(0 <= shares[what] <= 1 for what in ("noun", "colour", "pattern"))
     assert len(LEVELS) == 5
+
+
+def test_the_view_is_asked_of_things_with_sides(tokenizer):
+    """By an oracle that knows the picture's own caption."""
+    pictures = make_pictures(list(range(60)), 32)
+    for wanted, is_asked in ((TURNED, True), (("apple", "pear", "vase"), False)):
+        seed, told = next(
+            (k, p) for k, p in enumerate(pictures)
+            if p.thing.noun in wanted and p.shot.clay is None and not p.marks and p.thing.pattern is Pattern.PLAIN
+        )
+        view = view_words(told.shot.azimuth_deg, told.shot.elevation_deg)
+        latent = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed))
+        knows = tokenize(tokenizer, [f"a {told.thing.colour_word} {told.thing.noun}, {view}"]).float()[0, :, None]
+        held_out = Latents(latent[None], torch.zeros(1, 64, dtype=torch.int16))
+        shares = recognition(Oracle(latent, knows), Echo(), tokenizer, held_out, [told.caption], seed, count=1)
+        assert shares["noun"] == 1.0
+        assert shares["view"] == 1.0 if is_asked else math.isnan(shares["view"])
