@@ -67,7 +67,7 @@ def test_spoilt_and_clay_pictures_are_not_asked_about(tokenizer):
 
 def test_the_view_is_asked_of_things_with_sides(tokenizer):
     """By an oracle that knows the picture's own caption."""
-    pictures = make_pictures(list(range(60)), 32)
+    pictures = make_pictures(list(range(120)), 32)
     for wanted, is_asked in ((TURNED, True), (("apple", "pear", "vase"), False)):
         seed, told = next(
             (k, p) for k, p in enumerate(pictures)
