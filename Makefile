@@ -26,7 +26,7 @@ addon: install
 	$(BIN)/python build_addon.py --platform all
 
 test: check blender-environments
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python tests/blender_environments.py test
 
 test-blender: install
@@ -52,7 +52,7 @@ check: install
 	$(BIN)/lint-imports
 
 bench: install
-	$(BIN)/python benchmarks/step.py
+	$(BIN)/python -m benchmarks.step
 
 clean:
 	rm -rf out build dist *.egg-info

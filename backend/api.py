@@ -17,7 +17,7 @@ from backend.batch.places import Place
 from backend.batch.plan import plan_jobs, plan_of
 from backend.batch.read_jobs import Entry
 from backend.batch.run import Outcome, run_plan
-from backend.errors import SketchBridgeError, UserError, first_line
+from backend.errors import UserError
 from protocol.job import RefineJob, job_from
 from protocol.version import DEFAULT_PORT
 
@@ -105,13 +105,12 @@ def batch(
 
 def _report(out: Path, watch: Watch | None, judge: bool) -> None:
     """Table and page. Whatever goes wrong with them, the caller is still told what became of the batch."""
-    try:
-        from backend import gallery
+    from backend import gallery
 
+    try:
         gallery.make(out, judge=judge)
     except Exception as error:
-        why = str(error) if isinstance(error, SketchBridgeError) else f"{first_line(error)}."
-        sentence = f"The report could not be made: {why} Try `sketchbridge report {out}`."
+        sentence = gallery.not_made(out, error)
         if watch is not None:
             watch.note(sentence)
         else:

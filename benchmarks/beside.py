@@ -1,6 +1,6 @@
 """Denoiser rows a second while other programs keep the processor busy, by how long waiting threads spin.
 
-python benchmarks/beside.py          (about a minute; the other programs are its own)
+python -m benchmarks.beside          (about a minute; the other programs are its own)
 """
 
 import os

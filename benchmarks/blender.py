@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the extension costs Blender's main thread: ticks, previews, accepting, and an upload of 64 MiB.
 
-    PYTHONPATH=. .venv-bpy50/bin/python benchmarks/blender.py             prints the tables
-    PYTHONPATH=. .venv-bpy50/bin/python benchmarks/blender.py --write     also puts them into docs/benchmarks.md
+    .venv-bpy50/bin/python -m benchmarks.blender             prints the tables
+    .venv-bpy50/bin/python -m benchmarks.blender --write     also puts them into docs/benchmarks.md
 
 The upload goes to a real server, started with the other environment's Python (`--server-python`).
 """
@@ -12,7 +12,6 @@ import json
 import math
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import bpy
 import numpy as np
 
 import blender_addon
+from benchmarks.page import put
 from blender_addon import runtime
 from blender_addon.core.session import Session
 from blender_addon.host.preview import BlenderPreviews
@@ -180,8 +180,7 @@ def main() -> None:
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.write:
-        marked = re.compile(r"(<!-- blender -->\n).*?(<!-- end -->)", re.S)
-        TABLE.write_text(marked.sub(lambda found: found.group(1) + text + found.group(2), TABLE.read_text()))
+        put(text, TABLE, "blender")
     bpy.ops.preferences.addon_disable(module=blender_addon.__name__)
     sys.stdout.flush()
     os._exit(0)

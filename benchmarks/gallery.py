@@ -1,23 +1,28 @@
 """The pictures and the table of docs/refinement.md: every example sketch, prompt mode, and what each part of a run adds.
 
-    python benchmarks/gallery.py --write             all of it (about half an hour on two cores)
-    python benchmarks/gallery.py --only flower       one entry, into --out alone
+    python -m benchmarks.gallery --write             all of it (about half an hour on two cores)
+    python -m benchmarks.gallery --only flower       one entry, into --out alone
 """
 
 import argparse
-import re
+import functools
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from backend.evaluate.asset import front_of, judge_asset
+from backend.evaluate.judge import Judge, load_judge
 from backend.refine.control import Control
 from backend.refine.events import Note
 from backend.refine.read_inputs import read_inputs
-from backend.refine.report import report, write_report
+from backend.refine.report import write_report
 from backend.refine.run import Result, refine
 from backend.render.sheet import tile
+from benchmarks.page import put
 from protocol.job import RefineJob
 
 ROOT = Path(__file__).parent.parent
@@ -60,12 +65,13 @@ SHEETS: dict[str, list[Entry]] = {
         Entry("vase", "a green vase"),
         Entry("apple", "a red apple"),
         Entry("mug", "a blue mug"),
+        Entry("chair", "a brown chair"),
     ],
 }
 
 
-def run(entry: Entry, out: Path) -> tuple[Result, dict[str, Any]]:
-    """The entry's run, its files and its report."""
+def run(entry: Entry, out: Path) -> tuple[Result, Path]:
+    """The entry's run, and the folder with its files and its report."""
     job = entry.job()
 
     def listen(event: object) -> None:
@@ -76,23 +82,38 @@ def run(entry: Entry, out: Path) -> tuple[Result, dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     result = refine(job, read_inputs(job), out=folder, control=Control(), listen=listen)
     write_report(result, folder)
-    return result, report(result)
+    return result, folder
 
 
-def row(entry: Entry, facts: dict[str, Any]) -> str:
-    """A line of the table; what does not apply is left empty."""
-    shown = [f"{facts[key]:.3f}" if key in facts else "" for key in ("recall", "growth", "silhouette_iou", "moved_share")]
-    pairs = (("pieces", "sketch_pieces", "d"), ("roughness", "sketch_roughness", ".3f"))
-    pieces, rough = (f"{facts[a]:{form}} ({facts[b]:{form}})" if a in facts else "" for a, b, form in pairs)
-    shown += [pieces, str(facts.get("severed", "")), rough]
+@functools.cache
+def _judge() -> Judge:
+    return load_judge()
+
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    name: ("run", "prompt", "noun", "colour", "recall", "growth", "silhouette IoU", "moved > h/2", "pieces (sketch)", "severed",
+           "roughness (sketch)", "seconds")
+    for name in ("sketches", "parts")
+} | {"prompt": ("run", "prompt", "noun", "colour", "faces", "watertight", "seconds")}  # fmt: skip
+
+
+def row(entry: Entry, folder: Path, columns: Sequence[str]) -> str:
+    """The run's line of the table, from what it left in its folder; noun and colour by the judge over 24 views."""
+    facts = json.loads((folder / "report.json").read_text())
+    seen = judge_asset(_judge(), folder / "asset.glb", entry.prompt, front_deg=front_of(facts["job"]))
     seconds = sum(facts["seconds"].values())
-    return f"| {entry.name} | {entry.prompt} | " + " | ".join(shown) + f" | {seconds:.0f} |"
-
-
-HEAD = (
-    "| run | prompt | recall | growth | silhouette IoU | moved > h/2 | pieces (sketch) | severed | roughness (sketch) | seconds |\n"
-    "|---|---|---|---|---|---|---|---|---|---|"
-)
+    shown = {"run": entry.name, "prompt": entry.prompt, "noun": f"{seen.noun_share:.2f}", "seconds": f"{seconds:.0f}"}
+    shown["colour"] = "" if seen.colour_share is None else f"{seen.colour_share:.2f}"
+    for name, key, form in (
+        ("recall", "recall", ".3f"), ("growth", "growth", ".3f"), ("silhouette IoU", "silhouette_iou", ".3f"),
+        ("moved > h/2", "moved_share", ".3f"), ("severed", "severed", ""), ("faces", "faces", ""), ("watertight", "watertight", ""),
+    ):  # fmt: skip
+        if name in columns:
+            shown[name] = format(facts[key], form)
+    for name, key, form in (("pieces (sketch)", "pieces", "d"), ("roughness (sketch)", "roughness", ".3f")):
+        if name in columns:
+            shown[name] = f"{facts[key]:{form}} ({facts['sketch_' + key]:{form}})"
+    return "| " + " | ".join(shown[name] for name in columns) + " |"
 
 
 def _save(picture: Image.Image, name: str) -> None:
@@ -113,12 +134,12 @@ def main() -> None:
             if given.only and given.only not in entry.name:
                 continue
             print(f"{sheet}: {entry.name}", flush=True)
-            result, facts = run(entry, given.out / sheet)
+            result, folder = run(entry, given.out / sheet)
             assert result.exported is not None
             drawn = result.exported.pictures
-            lines.append(row(entry, facts))
+            lines.append(row(entry, folder, COLUMNS[sheet]))
             print("  " + lines[-1], flush=True)
-            shown = ("result",) if sheet == "parts" else ("start", "result", "result as clay")
+            shown = {"parts": ("result",), "prompt": ("result", "result as clay")}.get(sheet, ("start", "result", "result as clay"))
             rows += [(f"{entry.name}: {title}", drawn[title]) for title in shown]
             if given.write and entry.name == "flower":
                 demo = [(title, drawn[title][:5]) for title in ("sketch", "start", "result")]
@@ -129,9 +150,9 @@ def main() -> None:
         picture.save(given.out / f"{sheet}.png", optimize=True)
         if given.write and not given.only:
             _save(picture, f"{sheet}.png")
-            marked = re.compile(rf"(<!-- {sheet} -->\n).*?(<!-- end -->)", re.S)
-            text = "\n".join([HEAD, *lines])
-            PAGE.write_text(marked.sub(lambda found, text=text: found.group(1) + text + "\n" + found.group(2), PAGE.read_text()))
+            head = "| " + " | ".join(COLUMNS[sheet]) + " |\n" + "|---" * len(COLUMNS[sheet]) + "|"
+            text = "\n".join([head, *lines])
+            put(text, PAGE, sheet)
 
 
 if __name__ == "__main__":

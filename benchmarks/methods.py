@@ -1,8 +1,8 @@
 """Milliseconds of one step of every method, and how much of it is not the denoiser, as a Markdown table.
 
-    python benchmarks/methods.py                       a tiny random network on the CPU
-    python benchmarks/methods.py --device cuda         one of the shape of Stable Diffusion 2.1, random weights in bf16
-    python benchmarks/methods.py --write               also puts the table into docs/benchmarks.md
+    python -m benchmarks.methods                       a tiny random network on the CPU
+    python -m benchmarks.methods --device cuda         one of the shape of Stable Diffusion 2.1, random weights in bf16
+    python -m benchmarks.methods --write               also puts the table into docs/benchmarks.md
 
 A step here is the method's gradient for some views, without rendering; methods with a critic also give it its lesson. The denoiser is
 the network itself: conversions, joining of texts, adapters going in and out are not. All steps use the same noise levels, one from each
@@ -11,7 +11,6 @@ slice of the range, and of each part the fastest is told: whatever else a machin
 
 import argparse
 import platform
-import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +31,7 @@ from backend.priors.counting import CountingPrior
 from backend.priors.diffusers_prior import DiffusersPrior
 from backend.priors.loading import Networks
 from backend.refine.device import choose_device
+from benchmarks.page import put
 
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 POSITIONS = 77
@@ -199,8 +199,7 @@ def main() -> None:
     text += f"{str(prior.dtype).removeprefix('torch.')}, {given.views} views of {size} x {size} latents\n\n{table(results)}"
     print(text)
     if given.write:
-        marked = re.compile(rf"(<!-- methods {device.type} -->\n).*?(<!-- end -->)", re.S)
-        TABLE.write_text(marked.sub(lambda m: m.group(1) + text + "\n" + m.group(2), TABLE.read_text()))
+        put(text, TABLE, f"methods {device.type}")
 
 
 if __name__ == "__main__":

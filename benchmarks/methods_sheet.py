@@ -1,11 +1,10 @@
 """The sheet of docs/methods.md: one sketch under every gradient, each with as many denoiser rows as the default run has.
 
-python benchmarks/methods_sheet.py --write           all of it (about half an hour on two cores)
-python benchmarks/methods_sheet.py --only pfd        one method, into --out alone
+python -m benchmarks.methods_sheet --write           all of it (about half an hour on two cores)
+python -m benchmarks.methods_sheet --only pfd        one method, into --out alone
 """
 
 import argparse
-import re
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from backend.refine.report import report
 from backend.refine.resolve import resolve
 from backend.refine.run import refine
 from backend.render.sheet import tile
+from benchmarks.page import put
 from protocol.job import RefineJob
 
 ROOT = Path(__file__).parent.parent
@@ -77,9 +77,7 @@ def main() -> None:
         where.mkdir(parents=True, exist_ok=True)
         sheet(pictures).save(where / "sketch.png", optimize=True)
         page = ROOT / "docs" / "methods.md"
-        marked = re.compile(r"(<!-- sheet -->\n).*?(<!-- end -->)", re.S)
-        text = "\n".join([HEAD, *lines])
-        page.write_text(marked.sub(lambda found: found.group(1) + text + "\n" + found.group(2), page.read_text()))
+        put("\n".join([HEAD, *lines]), page, "sheet")
 
 
 if __name__ == "__main__":

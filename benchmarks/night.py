@@ -6,7 +6,6 @@ The folders stay, with table and page, in `--out`. What counts is the ratio: bot
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from backend.batch.engines import LocalEngine
 from backend.batch.plan import plan_of
 from backend.batch.run import run_plan
 from backend.cli.batch_watch import Lines
+from benchmarks.page import put
 
 ROOT = Path(__file__).parent.parent
 JOBS = ROOT / "examples" / "night.toml"
@@ -80,8 +80,7 @@ def main() -> None:
     text = f"{os.cpu_count()} cores, load {load:.1f} before; {steps} steps a job; {judged}\n\n{table(rows)}"
     print(text)
     if given.write:
-        marked = re.compile(r"(<!-- night -->\n).*?(<!-- end -->)", re.S)
-        PAGE.write_text(marked.sub(lambda m: m.group(1) + text + "\n" + m.group(2), PAGE.read_text()))
+        put(text, PAGE, "night")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Milliseconds of every part of an optimisation step, at three sizes, as a Markdown table.
 
-    python benchmarks/step.py                        the shipped prior on this machine's device
-    python benchmarks/step.py --steps 50 --write     also puts the table into docs/benchmarks.md
+    python -m benchmarks.step                        the shipped prior on this machine's device
+    python -m benchmarks.step --steps 50 --write     also puts the table into docs/benchmarks.md
 
 Sizes are grid cells a side; the picture is the prior's own. Ratios within one run are what counts: see docs/benchmarks.md.
 """
 
 import argparse
 import platform
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from backend.refine.read_inputs import read_inputs
 from backend.refine.studio import Studio
 from backend.refine.viewpoints import draw_viewpoints
 from backend.render.rasterizer import choose_rasterizer
+from benchmarks.page import put
 from protocol.job import RefineJob, Shading, Stage
 
 SKETCH = Path(__file__).parent.parent / "examples" / "sketches" / "flower.glb"
@@ -138,8 +138,7 @@ def main() -> None:
     text += table(results)
     print(text)
     if given.write:
-        marked = re.compile(rf"(<!-- step {device.type} -->\n).*?(<!-- end -->)", re.S)
-        TABLE.write_text(marked.sub(lambda m: m.group(1) + text + "\n" + m.group(2), TABLE.read_text()))
+        put(text, TABLE, f"step {device.type}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """`RefineJob`: the complete description of a run. Panel, command line, batch file and tests all build this struct.
 
-Together with the journal of steer commands it repeats the run: bit for bit on one CPU.
+Together with the journal of steer commands it repeats the run: bit for bit on one CPU thread.
 """
 
 from typing import Annotated, Any, Literal
@@ -90,7 +90,8 @@ class RefineJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     `sketch` is a picture, or nothing. `prompts`: of an illusion, one for each quarter turn of the upper picture. `canvas`: of a picture;
     none: the mode's own (latents; an illusion: a network).
     `stages` empty means those of `preset`. `method` replaces the gradient of the preset's stages; empty keeps them.
-    `slack` widens what the shape may do, in local stroke radii. `grid` 0 chooses the resolution from the thinnest stroke.
+    `slack` widens what the shape may do: it may shrink by that many local stroke radii more, and grow by ten times as many grid cells.
+    `grid` 0 chooses the resolution from the thinnest stroke.
     `steps` scales every stage of the preset to that total; -1 keeps the preset's own numbers.
     `source_prompt`: what the given thing is as it stands, for the methods that go from one text to another; empty: the prompt with `domain`
     ("painting"), or with the prior's own words for flaws. `debias`: a masked language model (folder or hub id) that takes words which

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from backend.assets.atomic import write_bytes
-from backend.batch.plan import FAILED_FILE
+from backend.gallery.collect import FAILED_FILE
 from protocol.messages import Fault
 
 ATTEMPTS_FILE = "attempts.json"

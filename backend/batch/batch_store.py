@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from backend.batch.plan import JOBS_FOLDER, Plan
+from backend.batch.plan import Plan
 from backend.errors import ResourceError
+from backend.gallery.collect import JOBS_FOLDER
 from backend.serve.store import Store
 
 

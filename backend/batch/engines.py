@@ -135,7 +135,7 @@ def on_ray(address: str = "", devices: Sequence[str] = (), workers: int = 0) -> 
     try:
         import ray  # noqa: F401  # optional, and seconds of imports
     except ModuleNotFoundError:
-        raise ResourceError("Ray is not installed.", "Install it with `python -m pip install 'sketchbridge[ray]'`.") from None
+        raise ResourceError("Ray is not installed.", "Install it with `python -m pip install -c constraints.txt -e '.[ray]'`.") from None
     from backend.batch.ray_engine import RayEngine
 
     return RayEngine(address, devices, workers)

@@ -16,6 +16,7 @@ from backend.batch.check_job import check_job
 from backend.batch.places import Place
 from backend.batch.read_jobs import ID, Entry
 from backend.errors import ResourceError, UserError, first_line
+from backend.gallery.collect import JOBS_FOLDER, PLAN_FILE
 from backend.priors.exemplar_folder import EXEMPLAR
 from protocol.job import RefineJob, job_from
 
@@ -23,8 +24,6 @@ JOBS = 100_000
 """Of one file: a sweep that multiplies to more is a slip."""
 
 FOR_ALL = Place("The settings given for all jobs")
-RESULTS, BATCH_FILE = "jobs", "plan.json"
-"""A folder of this name beside such a file holds what a batch has made."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _QUOTED = re.compile(r"'([\w.-]+)'")
@@ -142,7 +141,7 @@ def _matches(pattern: Any, folder: Path, place: Place) -> list[Any]:
 
 def _is_of_a_batch(path: Path) -> bool:
     """Does it lie among the results of a batch? The next one would refine what this one has made."""
-    return any(above.name == RESULTS and (above.parent / BATCH_FILE).is_file() for above in path.parents)
+    return any(above.name == JOBS_FOLDER and (above.parent / PLAN_FILE).is_file() for above in path.parents)
 
 
 def _with(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

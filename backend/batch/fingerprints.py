@@ -39,7 +39,7 @@ def file_digest(path: str) -> str:
 
 
 def prior_digest(prior: str) -> str:
-    """SHA-256 over the files of the prior's folder, names included; of a hub id over the id alone."""
+    """SHA-256 over the files of the prior's folder but its README, names included; of a hub id over the id alone."""
     if prior == "starter":
         folder = STARTER_FOLDER
     else:
@@ -47,7 +47,8 @@ def prior_digest(prior: str) -> str:
         if not folder.is_absolute() or not folder.is_dir():
             return hashlib.sha256(prior.encode()).hexdigest()
     total = hashlib.sha256(EXEMPLAR.encode() if prior.startswith(EXEMPLAR) else b"")
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    for path in sorted(path for path in files if path.name != "README.md"):
         total.update(f"{path.relative_to(folder).as_posix()} {file_digest(str(path))}\n".encode())
     return total.hexdigest()
 

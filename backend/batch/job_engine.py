@@ -8,8 +8,8 @@ import msgspec
 from backend.batch.attempts import MEMORY
 from backend.batch.check_job import card_of
 from backend.batch.peak_memory import PeakMemory
-from backend.batch.plan import REPORT_FILE
 from backend.errors import SketchBridgeError
+from backend.gallery.collect import REPORT_FILE
 from backend.refine.inputs import Inputs
 from backend.refine.read_inputs import read_inputs
 from backend.refine.report import write_report

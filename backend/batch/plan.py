@@ -14,11 +14,11 @@ from backend.batch.expand import Asked, expand
 from backend.batch.fingerprints import content_of, file_digest, prior_digest
 from backend.batch.read_jobs import read_jobs
 from backend.errors import UserError
+from backend.gallery.collect import FAILED_FILE, JOBS_FOLDER, PLAN_FILE, REPORT_FILE
 from protocol.job import RefineJob
 
 VERSION = 1
-PLAN_FILE, JOBS_FOLDER = "plan.json", "jobs"
-REPORT_FILE, FAILED_FILE, CHECKPOINT_FILE = "report.json", "failed.json", "checkpoint.pt"
+CHECKPOINT_FILE = "checkpoint.pt"
 HASH_DIGITS = 8
 SLUG_CHARACTERS = 60
 
@@ -97,9 +97,7 @@ def named_as_before(plan: Plan, out: Path) -> Plan:
     """The plan with the ids that its jobs have in the folder already: a sweep that has grown gives the same job another readable name."""
     names = _folders(out)
     before = {name[-HASH_DIGITS:]: name for name in sorted(names)}
-    jobs = [
-        job if job.id in names else msgspec.structs.replace(job, id=before.get(job.hash[:HASH_DIGITS], job.id)) for job in plan.jobs
-    ]
+    jobs = [job if job.id in names else msgspec.structs.replace(job, id=before.get(job.hash[:HASH_DIGITS], job.id)) for job in plan.jobs]
     return msgspec.structs.replace(plan, jobs=tuple(jobs))
 
 

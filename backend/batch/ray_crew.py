@@ -12,9 +12,9 @@ import ray
 from ray.exceptions import RayError
 
 from backend.assets.atomic import write_bytes
-from backend.batch.plan import REPORT_FILE
 from backend.batch.ray_actor import Carried, Word
 from backend.errors import first_line
+from backend.gallery.collect import REPORT_FILE
 from backend.serve.orders import CHECKPOINT_FILE, Beat, Ended, Moved, Run, Stop
 from backend.serve.run_words import BEFORE_STAGES
 from backend.serve.workers import Deadlines, Worker

@@ -17,9 +17,10 @@ from backend.batch.batch_dispatch import BatchDispatch
 from backend.batch.batch_store import BatchStore
 from backend.batch.board import Clock, Silent, Watch
 from backend.batch.engines import BatchCrew, Engine, LocalEngine
-from backend.batch.plan import CHECKPOINT_FILE, REPORT_FILE, Plan, PlannedJob, folder_of, named_as_before, write_plan
+from backend.batch.plan import CHECKPOINT_FILE, Plan, PlannedJob, folder_of, named_as_before, write_plan
 from backend.batch.warm_order import PATIENCE_S, WarmOrder
 from backend.errors import ResourceError, UserError
+from backend.gallery.collect import REPORT_FILE
 from backend.serve.dispatch import fits
 from backend.serve.orders import Shown
 from backend.serve.store import Recorded

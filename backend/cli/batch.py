@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from backend.cli.options import make_folder, pair
-from protocol.errors import SketchBridgeError, UserError
+from protocol.errors import UserError
 
 if TYPE_CHECKING:
     from backend.batch.engines import Engine
@@ -111,12 +111,13 @@ def write_gallery(out: Path, watch: Any) -> None:
     """Table and page. A batch that has computed for a night does not fail because its page could not be drawn."""
     from rich.console import Console
 
+    from backend import gallery
     from backend.cli.make_report import make_report
 
     try:
         made = make_report(out, Console(stderr=True))
-    except SketchBridgeError as error:
-        watch.note(f"The report could not be made: {error} Try `sketchbridge report {out}`.")
+    except Exception as error:
+        watch.note(gallery.not_made(out, error))
         return
     for note in made.batch.notes:
         watch.note(note)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from backend.priors.contract import Prior
 
 
+PRECISIONS = {"auto": None, "fp32": "float32", "bf16": "bfloat16"}
+
+
 def experiment_command(
     name: Annotated[str, typer.Argument(help="Which one; without a name they are listed.")] = "",
     prior: Annotated[str, typer.Option(help="starter, a diffusers folder, a hub id, or exemplar:FOLDER.")] = "starter",
@@ -30,6 +33,7 @@ def experiment_command(
     write: Annotated[Path | None, typer.Option(help="Also put tables and figures into this page, between the experiment's marks.")] = None,
     clip: Annotated[str, typer.Option(help="Folder of a CLIP model, for similarities beside the judge's.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Of the prior's networks: fp32, bf16 or auto (bf16 on CUDA alone).")] = "auto",
 ) -> None:
     """Run an experiment: its estimate, its cells, its tables and figures."""
     from backend.experiments.registry import EXPERIMENTS, experiment
@@ -39,12 +43,14 @@ def experiment_command(
             print(f"{listed:<16} {summary}")
         return
     found = experiment(name)
-    for given, allowed, what in ((budget, ("quick", "full"), "budget"), (equal, ("", "rows", "steps"), "equal number")):
+    checks = ((budget, ("quick", "full"), "budget"), (equal, ("", "rows", "steps"), "equal number"), (precision, PRECISIONS, "precision"))
+    for given, allowed, what in checks:
         if given not in allowed:
             raise UserError(f"There is no {what} '{given}'.", nearest(given, [word for word in allowed if word]))
     if write is not None and not write.is_file():
         raise UserError(f"There is no page '{write}'.", "Give a Markdown file that is there, or leave --write out.")
 
+    import torch
     from rich.console import Console
 
     from backend.cli.progress import estimated_bar
@@ -56,7 +62,10 @@ def experiment_command(
     from backend.refine.estimate import in_words
 
     folder = out or Path("out/experiment") / name
-    loaded = resolve_prior(prior, choose_device(device))
+    named = PRECISIONS[precision]
+    loaded = resolve_prior(prior, choose_device(device), dtype=getattr(torch, named) if named else None)
+    if precision not in ("auto", precision_of(loaded)):
+        raise UserError(f"'{loaded.card.name}' has no networks to run in {precision}.", "Leave --precision out.")
     chosen = tuple(dict.fromkeys(part.strip() for part in methods.split(",") if part.strip()))
     asked = Plan(loaded.card, budget, seeds, captions, steps, chosen, equal)  # type: ignore[arg-type]
     found.cells(asked)  # a plan that cannot be followed is refused before anything is made
@@ -106,13 +115,19 @@ def experiment_command(
 
 
 def _fingerprints(prior: "Prior", clip: str) -> list[str]:
-    """Of everything beside a cell's spec that its outcome depends on: the prior's weights and card, the judge, the CLIP folder's name."""
+    """Of everything beside a cell's spec that its outcome depends on: the prior's weights, card and precision,
+    the judge, the CLIP folder's name."""
     import hashlib
 
     from backend.evaluate.judge import WEIGHTS
 
     judge = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() if WEIGHTS.is_file() else ""
-    return [prior.fingerprint(), digest_of(prior.card), judge, clip]
+    return [prior.fingerprint(), digest_of(prior.card), judge, clip, precision_of(prior)]
+
+
+def precision_of(prior: "Prior") -> str:
+    """ "bf16" or "fp32": what the prior's networks compute in."""
+    return next(word for word, name in PRECISIONS.items() if f"torch.{name}" == str(getattr(prior, "dtype", "torch.float32")))
 
 
 def digest_of(card: "PriorCard") -> str:
@@ -126,7 +141,7 @@ def digest_of(card: "PriorCard") -> str:
 
 def _heading(name: str, prior: "Prior", plan: "Plan", weights: list[str], done: int, cells: int) -> str:
     """What the tables below were measured with, and how to measure them again."""
-    options = [f"--budget {plan.size}"]
+    options = [f"--budget {plan.size}", f"--precision {precision_of(prior)}"]
     options += [f"--{key} {value}" for key in ("seeds", "captions", "steps", "equal") if (value := getattr(plan, key))]
     if plan.methods:
         options.append(f"--methods {','.join(plan.methods)}")

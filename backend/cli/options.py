@@ -2,21 +2,24 @@
 
 import errno
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from protocol.errors import ResourceError, UserError
 
+_BARE_POINT = re.compile(r"[+-]?(\.\d+|\d+\.)([eE][+-]?\d+)?")  # numbers that people write and JSON does not
+
 
 def pair(text: str) -> tuple[str, Any]:
-    """NAME=VALUE apart; the value as JSON where it is, else as the text."""
+    """NAME=VALUE apart; the value as JSON where it is, or a number without its zero (.5), else as the text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"'--set {text}' is not NAME=VALUE.", "Write for example --set guidance=15.")
     try:
         return name.strip(), json.loads(value)
     except json.JSONDecodeError:
-        return name.strip(), value
+        return name.strip(), float(value) if _BARE_POINT.fullmatch(value.strip()) else value.strip()
 
 
 def make_folder(out: Path) -> None:

@@ -12,9 +12,7 @@ from protocol.errors import UserError
 
 
 def refine_command(
-    sketch: Annotated[
-        Path | None, typer.Argument(help="Mesh: GLB, glTF, OBJ, PLY or STL; --mode image: PNG, JPEG or none.")
-    ] = None,
+    sketch: Annotated[Path | None, typer.Argument(help="Mesh: GLB, glTF, OBJ, PLY or STL; --mode image: PNG, JPEG or none.")] = None,
     prompt: Annotated[str, typer.Option(help="What it is, in a few words.")] = "",
     prompts: Annotated[list[str] | None, typer.Option(help="Of an illusion, four times: one for each quarter turn.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the asset, the contact sheet and the report.")] = Path("out/asset"),
@@ -22,7 +20,7 @@ def refine_command(
         str, typer.Option(help="sketch, prompt (no mesh), texture (shape and UVs untouched), image (flat) or illusion (rotation overlays).")
     ] = "sketch",
     canvas: Annotated[str, typer.Option(help="What a picture consists of: latent, pixels or fourier; empty: as the mode likes it.")] = "",
-    preset: Annotated[str, typer.Option(help="quick, colour, default or loose.")] = "default",
+    preset: Annotated[str, typer.Option(help="quick or default; in mode sketch also colour and loose, of a picture edit.")] = "default",
     method: Annotated[str, typer.Option(help="Distillation gradient; empty keeps the preset's.")] = "",
     set_: Annotated[list[str] | None, typer.Option("--set", help="Parameter of the method, NAME=VALUE; repeatable.")] = None,
     source_prompt: Annotated[str, typer.Option(help="What the given thing is as it stands, for methods that start from words.")] = "",
@@ -31,7 +29,7 @@ def refine_command(
     prior: Annotated[str, typer.Option(help="starter, a diffusers folder, a hub id, or exemplar:FOLDER.")] = "starter",
     keep: Annotated[str, typer.Option(help="Vertex attribute of the sketch (such as _KEEP), 1 where nothing may change.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="The same seed repeats the run.")] = 0,
-    slack: Annotated[float, typer.Option(min=0.0, max=1.0, help="Freedom of the shape, in local stroke radii.")] = 0.25,
+    slack: Annotated[float, typer.Option(min=0.0, max=1.0, help="Freedom: inwards in stroke radii, outwards in tens of cells.")] = 0.25,
     steps: Annotated[int, typer.Option(min=-1, help="Scale the preset to this many steps; 0 exports the start.")] = -1,
     warm_start: Annotated[bool, typer.Option(help="Let the prior paint the first colours before the steps begin.")] = True,
     symmetric: Annotated[bool, typer.Option(help="Looks the same from all sides: no view words.")] = False,

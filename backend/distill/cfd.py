@@ -50,7 +50,7 @@ class CFD(BaseMethod):
         z, noise = latents.detach(), draws["object noise"]
         x_t = add_noise(prior, z, t, noise)
         prediction = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)(x_t, t)
-        residual = prediction - noise  # arXiv 2501.05445: SDS, its noise kept for the object (gradients.md 2.13)
+        residual = prediction - noise  # arXiv 2501.05445: SDS, its noise kept for the object
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual
         alpha, sigma = (broadcast(value, z) for value in prior.coefficients(t))
         clean = clean_from(prediction, x_t, alpha, sigma)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class ClipByRunningMean:
-    """Scales each view's gradient to at most `factor` times the running mean of the views' norms (refinement.md 2).
+    """Scales each view's gradient to at most `factor` times the running mean of the views' norms.
 
     The mean lives on the gradient's device and is never read back. The first batch is measured against its own mean. Non-finite
     views stay non-finite in what is returned, and leave the mean as it was.

@@ -1,7 +1,7 @@
 """What a distillation gradient is: a pure function of prior, latents, noise level, draws, conditions, pose, parameters and state.
 
-Sign (gradients.md 1.6): G is (prediction toward the target) minus (prediction of where we are) in eps space; descent is
-theta <- theta - lr (dz/dtheta)^T G. Guidance (1.3): eps_u + g (eps_y - eps_u), everywhere.
+Sign: G is (prediction toward the target) minus (prediction of where we are) in eps space; descent is
+theta <- theta - lr (dz/dtheta)^T G. Guidance: eps_u + g (eps_y - eps_u), everywhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,19 +151,19 @@ def broadcast(values: Tensor, like: Tensor) -> Tensor:
 
 
 def add_noise(prior: Prior, latents: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """x_t = alpha_t z + sigma_t e, in the dtype of the latents (gradients.md 1.1)."""
+    """x_t = alpha_t z + sigma_t e, in the dtype of the latents."""
     alpha, sigma = prior.coefficients(t)
     return broadcast(alpha, latents) * latents + broadcast(sigma, latents) * noise
 
 
 def kappa(prior: Prior, x_t: Tensor, latents: Tensor, t: Tensor) -> Tensor:
-    """(x_t - alpha_t z) / sigma_t: the noise that leads from z to x_t (gradients.md 1.5)."""
+    """(x_t - alpha_t z) / sigma_t: the noise that leads from z to x_t."""
     alpha, sigma = (broadcast(value, latents) for value in prior.coefficients(t))
     return (x_t - alpha * latents) / sigma
 
 
 def latent_loss(latents: Tensor, gradient: Tensor, reduction: str) -> Tensor:
-    """Scalar whose derivative by `latents` is G / B (sum) or G / numel (mean) (gradients.md 1.5)."""
+    """Scalar whose derivative by `latents` is G / B (sum) or G / numel (mean)."""
     target = (latents - gradient).detach()
     error = 0.5 * (latents - target).square()
     return error.sum() / latents.shape[0] if reduction == "sum" else error.mean()

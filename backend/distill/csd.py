@@ -51,7 +51,7 @@ class CSD(BaseMethod):
         x_t = add_noise(prior, z, t, draws["noise"])
         said = predict(prior, x_t, t, conditions, self.roles(parameters), away_weights=state.away_weights)
         w1, w2 = (varying(weight, state.step, state.steps) for weight in (parameters.w1, parameters.w2))
-        residual = w1 * (said["target"] - said["null"])  # arXiv 2310.19415: the classifier score (gradients.md 2.4)
+        residual = w1 * (said["target"] - said["null"])  # arXiv 2310.19415: the classifier score
         if "negative" in said:
             residual = residual + w2 * (said["null"] - said["negative"])  # and that of the negative prompt
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual

@@ -56,6 +56,6 @@ class DDS(BaseMethod):
         if "null" in texts:
             joined["null"] = Condition.cat([texts["null"], texts["null"]])
         toward, back = GuidedField(prior, joined, parameters.guidance)(x_t, torch.cat([t, t])).chunk(2)
-        residual = toward - back  # arXiv 2304.07090: the gradient of the DDS loss (gradients.md 2.2)
+        residual = toward - back  # arXiv 2304.07090: the gradient of the DDS loss
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual
         return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient)})

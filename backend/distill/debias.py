@@ -1,4 +1,4 @@
-"""Prompt debiasing: words that contradict a view are taken out of that view's prompt (Debiased-SDS, arXiv 2303.15413; gradients.md 3.4).
+"""Prompt debiasing: words that contradict a view are taken out of that view's prompt (Debiased-SDS, arXiv 2303.15413).
 
 A masked language model says how probable each view word is in a sentence about the prompt. A word that makes a view less probable
 than the prompt without it does ("smiling" for the back view) is left out for that view.

@@ -69,7 +69,7 @@ class DualBridge(BaseMethod):
             target = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)
             x_t = invert(source, prior, z, up)
             psi_source, psi_target = z, solve(target, prior, x_t, down, parameters.solver)
-        # arXiv 2406.09417, Eq. 4 is the displacement psi_tgt - psi_src; as a gradient it has the other sign (gradients.md 1.6).
+        # arXiv 2406.09417, Eq. 4 is the displacement psi_tgt - psi_src; as a gradient it has the other sign.
         residual = psi_source - psi_target
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual
         return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient)})

@@ -19,7 +19,7 @@ class ESD(BaseMethod):
 
     e_q(x_t, t) is the critic without the camera: the score of all views together, which rewards views that differ. lambda = 0 is VSD.
     The mixture is the critic's classifier-free guidance at scale 1 - lambda, as the published code writes it. At strong noise the views
-    stay apart only if lambda > st^2 / (s^2 + st^2), st = sigma/alpha, s the spread of the prior (gradients.md 2.11).
+    stay apart only if lambda > st^2 / (s^2 + st^2), st = sigma/alpha, s the spread of the prior.
     """
 
     name: ClassVar[str] = "esd"

@@ -1,6 +1,6 @@
 """What the denoiser says to a method's texts: one call for all of them, classifier-free guidance and Perp-Neg on top.
 
-Guidance is convention A of gradients.md 1.3: eps_u + g (eps_y - eps_u).
+Guidance is eps_u + g (eps_y - eps_u).
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,7 +118,7 @@ def _asked(
             some = only[role]
             x, level = x_t.index_select(0, some.to(x_t.device, non_blocking=True)), t[some]
             views = some if which is None else which[some]
-        asked.latents.append(x.repeat_interleave(each, 0))  # per-sample order (gradients.md 3.3)
+        asked.latents.append(x.repeat_interleave(each, 0))  # per-sample order
         asked.levels.append(level.repeat_interleave(each))
         asked.texts.append(_of_views(conditions[role], views, len(x), each))
     return asked

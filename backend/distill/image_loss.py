@@ -13,7 +13,7 @@ def image_loss(picture: Tensor, clean: Tensor, prior: Prior, t: Tensor, weight: 
 
     picture [B,3,S,S]: display values with a graph, as they were encoded. clean [B,C,h,w]: `Distilled.clean`. t [B] int64 on the host.
     The decoder runs without a graph; a decoded picture of another size is resized to S. HiFA's public implementations
-    (gradients.md 3.1) write it as a loss on a shifted target, of the same derivative.
+    write it as a loss on a shifted target, of the same derivative.
     """
     with torch.no_grad():
         target = prior.decode(clean).to(picture.dtype)

@@ -72,7 +72,7 @@ class ISM(BaseMethod):
         noise_s = inverse(x_s, t.new_tensor(below))
         x_t = end.alpha * (x_s / start.alpha + (end.ratio - start.ratio) * noise_s)
         noise_t = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)(x_t, t)
-        residual = noise_t - noise_s  # arXiv 2311.11284: the gradient of the ISM loss (gradients.md 2.8)
+        residual = noise_t - noise_s  # arXiv 2311.11284: the gradient of the ISM loss
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual
         return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient)})
 

@@ -77,7 +77,7 @@ class JSD(BaseMethod):
                 again = alpha * high + sigma * noise
                 low = clean_from(field(again, t), again, alpha, sigma)
                 clean = (high + parameters.k * low) / (1.0 + parameters.k)
-                residual = residual + parameters.k * (z - low)  # published 3D code of arXiv 2503.10660 (gradients.md 2.12b)
+                residual = residual + parameters.k * (z - low)  # published 3D code of arXiv 2503.10660
             gradient = weight * residual
             return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient)}, clean)
 
@@ -101,7 +101,7 @@ def discriminator(log_ratio: Tensor) -> Tensor:
 
 def bounded_residual(of_prior: Tensor, of_renders: Tensor, log_ratio: Tensor, form: Literal["saturating", "non_saturating"]) -> Tensor:
     """D (eps_p - eps_q), or (1 - D)(eps_p - eps_q), [B,C,H,W]; log_ratio [B] is log p_t - log q_t, exact or estimated."""
-    # arXiv 2503.10660 and GAN theory: grad_x dJS/dq = D (s_q - s_p) / 2 (gradients.md 2.12a); 1 - D = sigmoid(-log ratio)
+    # arXiv 2503.10660 and GAN theory: grad_x dJS/dq = D (s_q - s_p) / 2; 1 - D = sigmoid(-log ratio)
     share = discriminator(log_ratio if form == "saturating" else -log_ratio)
     return broadcast(share, of_prior) * (of_prior - of_renders)
 

@@ -26,7 +26,7 @@ from backend.priors.contract import Condition, Prior
 from backend.priors.conversions import training_target
 from backend.priors.counting import CountingPrior
 
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0")  # every attention layer (gradients.md 2.5)
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0")  # every attention layer
 ADAPTER = "critic"
 POSE_SIZE = 16
 
@@ -103,7 +103,7 @@ class LoRACritic:
         return list(noise.chunk(copies))
 
     def train_step(self, latents: Tensor, condition: Condition, pose: Pose | None, generator: torch.Generator) -> dict[str, Tensor]:
-        """One AdamW step on mean |output - target|^2, in what the network itself puts out, at t ~ U{0..T-1} (gradients.md 2.5).
+        """One AdamW step on mean |output - target|^2, in what the network itself puts out, at t ~ U{0..T-1}.
 
         Losses: "critic" over all samples, "critic_camera" and "critic_camera_free" over those taught with and without a camera, where
         there are such. Numbers are drawn in the order t, noise, camera dropout.

@@ -1,4 +1,4 @@
-"""Critics that need no training: exact scores of particles, for test beds (gradients.md 2.14).
+"""Critics that need no training: exact scores of particles, for test beds.
 
 They keep the `Critic` protocol. `train_step` takes the particles as they are now and draws nothing; `predict` counts rows as if a
 network had been asked; the text is ignored. All compute in float64 and answer in the dtype of z_t.
@@ -67,7 +67,7 @@ class DiracCritic(_OracleCritic):
 
 
 class GaussianCritic(_OracleCritic):
-    """All rows are of one Gaussian N(m, S): e_q = sigma C^-1 (x_t - alpha m), C = alpha^2 S + sigma^2 I (gradients.md 5.2).
+    """All rows are of one Gaussian N(m, S): e_q = sigma C^-1 (x_t - alpha m), C = alpha^2 S + sigma^2 I.
 
     m and S are the moments of the latents of the last `train_step` (S divided by their number), or what `fit_moments` was given.
     """

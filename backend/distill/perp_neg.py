@@ -1,4 +1,4 @@
-"""Perp-Neg: away from the other views, but only at right angles to the prompt (arXiv 2304.04968, algorithm 1; gradients.md 3.3)."""
+"""Perp-Neg: away from the other views, but only at right angles to the prompt (arXiv 2304.04968, algorithm 1)."""
 
 import math
 from collections.abc import Sequence

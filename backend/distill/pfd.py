@@ -78,7 +78,7 @@ class PFD(BaseMethod):
                 inverse = guide(said["null"], said["target"], inversion_guidance)
                 return inverse, guide(said["null"], said["target"], parameters.guidance)
 
-            residual = forward_difference(prior, z, levels, pair, parameters)  # PFD-forward of gradients.md 2.10
+            residual = forward_difference(prior, z, levels, pair, parameters)  # along the way up alone
         else:
             inverse = inversion_field(prior, conditions, inversion_guidance)
             reverse = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)

@@ -1,7 +1,9 @@
-"""The texts a method reads: what the artist asked for, seen from a side, and what it is measured against (gradients.md 2.6, 3.2, 3.3).
+"""The texts a method reads: what the artist asked for, seen from a side, and what it is measured against.
 
 Order of the parts: prompt, view word, then the quality suffix (target) or the descriptors (source), so that truncation takes the
 descriptors before it takes the view. Suffix, descriptors, negatives and view words are the prior card's.
+
+Sources: arXiv 2406.09417 (descriptors), DreamFusion, arXiv 2209.14988, section 3.2 (view words), and arXiv 2304.04968 (Perp-Neg).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Noise levels over a run, and any other number that changes with the step (gradients.md 3.1).
+"""Noise levels over a run, and any other number that changes with the step.
 
 A value over time is a tuple of points; a `Schedule` turns two of those into a window of noise levels, and `draw_timesteps` draws
 one level per view from it. Levels are host integers: nothing here touches a device.

@@ -54,7 +54,7 @@ class SDI(BaseMethod):
         prediction = GuidedField(prior, conditions, parameters.guidance, parameters.perp_neg, state.away_weights)(x_t, t)
         alpha, sigma = (broadcast(value, z) for value in prior.coefficients(t))
         clean = clean_from(prediction, x_t, alpha, sigma)
-        residual = z - clean  # arXiv 2405.15891: st (eps_g(x_t) - kappa), SDS with kappa for e (gradients.md 2.9)
+        residual = z - clean  # arXiv 2405.15891: st (eps_g(x_t) - kappa), SDS with kappa for e
         gradient = broadcast(weights(parameters.weighting, prior, t), z) * residual
         found = rms(kappa(prior, x_t, z, t))  # 1 where the inverted noise looks like noise
         return Distilled(gradient, {"residual_rms": rms(residual), "gradient_rms": rms(gradient), "noise_rms": found}, clean)

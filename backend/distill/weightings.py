@@ -1,4 +1,4 @@
-"""w(t) on an eps residual (gradients.md 1.5). A method names its weighting; there is no silent default."""
+"""w(t) on an eps residual. A method names its weighting; there is no silent default."""
 
 from collections.abc import Callable
 

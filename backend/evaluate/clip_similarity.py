@@ -1,7 +1,7 @@
 """CLIP similarity of pictures and captions, with a CLIP model that the user has as a folder.
 
 Pictures are prepared here, as the folder's preprocessor_config.json says, so that nothing beyond transformers is needed.
-Source: Radford et al. 2021, arXiv 2103.00020; the distance of ESD's table is one minus this similarity (gradients.md 4.7).
+Source: Radford et al. 2021, arXiv 2103.00020; the distance of ESD's table is one minus this similarity (arXiv 2401.00909, table 1).
 """
 
 from __future__ import annotations

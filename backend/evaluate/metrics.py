@@ -76,7 +76,7 @@ def _covariance(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Inception:
-    """The inception measures of one object, in nats (ESD, gradients.md 4.7)."""
+    """The inception measures of one object, in nats (ESD, arXiv 2401.00909)."""
 
     iq: float  # mean over the views of H[p(y|view)]; lower: every view is a clear picture of something
     iv: float  # H[mean over the views of p(y|view)]; higher: the views differ
@@ -115,8 +115,8 @@ def gain(iq: float, iv: float) -> float:
 def mean_gain(objects: Sequence[Inception]) -> tuple[float, float]:
     """The gain over several objects: (ratio of the means, mean of the ratios).
 
-    ESD's table averages the second way, as its columns show (gradients.md 4.7); the first does not explode where one object's IQ is
-    near zero. Both are reported.
+    ESD's table averages the second way, as its columns show (arXiv 2401.00909, table 1); the first does not explode where one object's
+    IQ is near zero. Both are reported.
 
     Raises:
         ValueError: there is no object.

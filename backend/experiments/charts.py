@@ -55,7 +55,10 @@ def scatter(
         )
     labels = [axis.text(mark.x.mean, mark.y.mean, mark.label, fontsize=9) for mark in marks]
     _label(figure, axis, x, y, title)
-    adjust_text(labels, ax=axis, arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6})
+    adjust_text(
+        labels, ax=axis, expand=(1.2, 1.6), force_text=(0.5, 0.8), max_move=None, iter_lim=1000,  # not its clock: alike on a busy machine
+        arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6},
+    )  # fmt: skip
     figure.savefig(path)
     return path
 

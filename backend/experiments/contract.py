@@ -75,7 +75,8 @@ class Spread(NamedTuple):
 class Table:
     """A table of what was measured. An entry is a text, a number, a `Spread`, or None where there is nothing.
 
-    `digits`: after the point, of the numbers of a column; 3 where it says nothing. `note` stands below.
+    `digits`: after the point, of the numbers of a column; 3 where it says nothing. `note` stands below. A table that is not `on_page` is
+    too long for one and comes as CSV alone.
     """
 
     name: str  # of the file, like a variable
@@ -84,6 +85,7 @@ class Table:
     rows: Sequence[Sequence[str | int | float | Spread | None]]
     digits: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    on_page: bool = True
 
 
 class Costs(NamedTuple):

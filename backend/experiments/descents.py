@@ -10,12 +10,12 @@ from torch import Tensor
 
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
 from backend.experiments.shape_runs import (
+    comparison,
     outcome,
     run_stages,
     seconds_of_run,
     settled,
     sketch,
-    stacked_sheets,
     tables,
     workpiece_of,
 )
@@ -55,7 +55,7 @@ class ElementAdam:
 
 
 class SmoothedAdam(UniformAdam):
-    """Uniform Adam on the gradient of a grid field after a Gaussian, whose width falls over `steps` (refinement.md 2)."""
+    """Uniform Adam on the gradient of a grid field after a Gaussian, whose width falls over `steps`."""
 
     def __init__(self, parameter: Tensor, side: int, steps: int) -> None:
         super().__init__(parameter)
@@ -123,7 +123,13 @@ class Descents:
         return tables(self.name, self.title, results, ("optimiser", "shading", "moments"), group, note)
 
     def figures(self, results: Sequence[Result], folder: Path) -> Sequence[Path]:
-        return stacked_sheets(results, folder, folder / "descents.png")
+        return comparison(
+            results,
+            folder,
+            folder / "descents.png",
+            lambda result: ", ".join(result.cell.spec[key] for key in ("optimiser", "shading", "moments")),
+            lambda result: result.cell.spec["prompt"],
+        )
 
 
 class _Variant:

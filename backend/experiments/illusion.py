@@ -1,4 +1,7 @@
-"""Rotation overlays: how many of their four pictures the judge recognises, for pixels and networks, SDS and Bridge (gradients.md 4.5)."""
+"""Rotation overlays: how many of their four pictures the judge recognises, for pixels and networks, SDS and Bridge.
+
+Source: arXiv 2406.09417, appendix B.
+"""
 
 import time
 from collections.abc import Sequence

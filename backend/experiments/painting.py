@@ -1,4 +1,4 @@
-"""Painting to real: paintings made of renders, and what Bridge, SDS and SDEdit make of them (gradients.md 4.3)."""
+"""Painting to real: paintings made of renders, and what Bridge, SDS and SDEdit make of them (arXiv 2406.09417, section 3.3)."""
 
 import time
 from collections.abc import Sequence

@@ -14,6 +14,7 @@ from backend.assets.mesh import TriangleMesh
 from backend.assets.read import read_mesh
 from backend.errors import NumericalError, UserError
 from backend.evaluate.asset import judge_asset
+from backend.experiments.charts import sheet as picture_sheet
 from backend.experiments.contract import Cell, Context, Result, Table
 from backend.experiments.judged import judge_of
 from backend.experiments.report import spread
@@ -29,7 +30,7 @@ from backend.refine.subject import Subject
 from backend.refine.texts import texts_of
 from backend.refine.workpiece import Stepper
 from backend.render.rasterizer import choose_rasterizer
-from backend.render.sheet import render_sheet, tile
+from backend.render.sheet import cut, render_sheet, tile
 from backend.render.silhouette import largest_hole
 from protocol.job import RefineJob, Stage
 
@@ -198,24 +199,38 @@ def tables(
     means = [[*key, *(spread(_present(own, measure)) for measure in shown), spread(r.seconds for r in own)] for key, own in groups.items()]
     each = [[result.cell.name, *(result.values.get(measure) for measure in shown), result.seconds] for result in done]
     return [
-        Table(name, title, (*columns, *heads, "seconds"), means, {"seconds": 0}, note),
-        Table(f"{name}_each", f"{title}, every run", ("run", *heads, "seconds"), each, {"seconds": 0}),
+        Table(name, title, (*columns, *heads, "seconds"), means, {"seconds": 0}, f"{note} Every run by itself: {name}_each.csv."),
+        Table(f"{name}_each", f"{title}, every run", ("run", *heads, "seconds"), each, {"seconds": 0}, on_page=False),
     ]
 
 
-def stacked_sheets(results: Sequence[Result], context_folder: Path, path: Path) -> list[Path]:
-    """The sheets of all results under each other; nothing where there is none."""
-    found = [context_folder / result.values["sheet"] for result in results if result.values]
-    pictures = [Image.open(file).convert("RGB") for file in found if file.exists()]
-    if not pictures:
+def comparison(
+    results: Sequence[Result],
+    folder: Path,
+    path: Path,
+    row: Callable[[Result], str],
+    column: Callable[[Result], str],
+    views: Sequence[int] = (0,),
+) -> list[Path]:
+    """A figure with what was varied down and what it was tried on across: `views` in colour, then the first in clay, of the first seed.
+
+    Nothing where no result has a sheet in `folder`.
+    """
+    cells: dict[tuple[str, str], list[np.ndarray]] = {}
+    for result in results:
+        place = row(result), column(result)
+        if place not in cells and result.values and (file := folder / result.values["sheet"]).is_file():
+            drawn = np.asarray(Image.open(file).convert("RGB"))
+            cells[place] = [cut(drawn, line, view, SHEET_PX) for line, view in [*((0, view) for view in views), (1, views[0])]]
+    if not cells:
         return []
-    whole = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
-    top = 0
-    for picture in pictures:
-        whole.paste(picture, (0, top))
-        top += picture.height
-    whole.save(path)
-    return [path]
+    across = dict.fromkeys(name for _, name in cells)
+    nothing = [np.full((SHEET_PX, SHEET_PX, 3), 255, np.uint8)] * (len(views) + 1)
+    rows = {
+        name: np.stack([picture for other in across for picture in cells.get((name, other), nothing)])
+        for name in dict.fromkeys(name for name, _ in cells)
+    }
+    return [picture_sheet(path, list(rows.items()), [text for name in across for text in (name, *[""] * len(views))])]
 
 
 def _file_of(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Sketch to asset: SDS against Bridge at equal cost, by fidelity to the sketch and by the judge (gradients.md 4.4)."""
+"""Sketch to asset: SDS against Bridge at equal cost, by fidelity to the sketch and by the judge (arXiv 2406.09417, appendix B)."""
 
 from collections.abc import Sequence
 from pathlib import Path

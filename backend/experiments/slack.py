@@ -6,12 +6,12 @@ from typing import Any
 
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
 from backend.experiments.shape_runs import (
+    comparison,
     outcome,
     run_stages,
     seconds_of_run,
     settled,
     sketch,
-    stacked_sheets,
     tables,
     workpiece_of,
 )
@@ -74,7 +74,13 @@ class Slack:
         return tables(self.name, self.title, results, ("pair", "slack", "growth bound"), group, note)
 
     def figures(self, results: Sequence[Result], folder: Path) -> Sequence[Path]:
-        return stacked_sheets(results, folder, folder / "slack.png")
+        return comparison(
+            results,
+            folder,
+            folder / "slack.png",
+            lambda result: f"{result.cell.spec['slack']:g} {result.cell.spec['bound']}",
+            lambda result: f"{result.cell.spec['sketch']}: {result.cell.spec['prompt']}",
+        )
 
 
 def _job(cell: Cell) -> RefineJob:

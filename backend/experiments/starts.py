@@ -8,7 +8,7 @@ import msgspec
 import torch
 
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
-from backend.experiments.shape_runs import outcome, run_stages, seconds_of_run, settled, stacked_sheets, tables, workpiece_of
+from backend.experiments.shape_runs import comparison, outcome, run_stages, seconds_of_run, settled, tables, workpiece_of
 from backend.geometry.dmtet import DMTet
 from backend.priors.card import PriorCard
 from backend.refine.inputs import Inputs
@@ -63,7 +63,14 @@ class Starts:
         return tables(self.name, self.title, results, ("prompt", "start"), group, note)
 
     def figures(self, results: Sequence[Result], folder: Path) -> Sequence[Path]:
-        return stacked_sheets(results, folder, folder / "starts.png")
+        return comparison(
+            results,
+            folder,
+            folder / "starts.png",
+            lambda result: result.cell.spec["start"],
+            lambda result: result.cell.spec["prompt"],
+            views=(0, 2, 5),
+        )
 
 
 def random_signs(surface: DMTet, seed: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Text to image: every method on the same captions, from the same noise, against real renders of them (gradients.md 4.1).
+"""Text to image: every method on the same captions, from the same noise, against real renders of them (arXiv 2406.09417, table 1).
 
 Each latent is optimised on its own for its caption; pictures of one batch share a critic, where the method has one. Costly methods, more
 than `CHEAP_ROWS` denoiser rows a step, get as many rows as SDS in its steps; the others as many steps. The Frechet distance of few

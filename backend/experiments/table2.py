@@ -1,4 +1,4 @@
-"""Text to 3D: prompt mode under several methods, by the judge over 24 views of the asset (gradients.md 4.2)."""
+"""Text to 3D: prompt mode under several methods, by the judge over 24 views of the asset (arXiv 2406.09417, table 2)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from protocol.job import RefineJob
 
 METHODS = ("sds", "vsd", "bridge", "esd", "sdi", "pfd")
 NOUNS = ("apple", "mushroom", "snowman", "mug", "rocket", "flower", "cottage", "vase", "cactus", "fish", "chair", "lamp")
-SHOWN = (1, 4, 7, 17)  # of the 24 views
+SHOWN = (1, 7)  # of the 24 views
 VERSION = 1
 
 
@@ -63,18 +63,20 @@ class TextTo3D:
     def figures(self, results: Sequence[Result], folder: Path) -> list[Path]:
         made, marks, shown = [], [], []
         counted, _ = finished(results, "method", "caption")
+        texts = list(dict.fromkeys(result.cell.spec["caption"][0] for result in counted))
         for name in METHODS:
             same = [result for result in counted if result.cell.spec["method"] == name]
             x, y = by_seed(same, "seconds", 60.0), by_seed(same, "noun")
             if x is not None and y is not None:
                 marks.append(Mark(TITLES[name], x, y))
-            arrays = first_kept(folder, [result for result in results if result.cell.spec["method"] == name])
-            if arrays is not None:
-                shown.append((TITLES[name], arrays["pictures"][list(SHOWN)]))
+            kept = [first_kept(folder, [result for result in same if result.cell.spec["caption"][0] == text]) for text in texts]
+            pictures = [arrays["pictures"][list(SHOWN)] for arrays in kept if arrays is not None]
+            if pictures and len(pictures) == len(texts):
+                shown.append((TITLES[name], np.concatenate(pictures)))
         if marks:
             made.append(scatter(folder / "accuracy.png", marks, x="minutes per object", y="views whose noun is right", log_x=True))
         if shown:
-            made.append(sheet(folder / "objects.png", shown))
+            made.append(sheet(folder / "objects.png", shown, [words for text in texts for words in (text, "")]))
         return made
 
 

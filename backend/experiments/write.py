@@ -14,11 +14,11 @@ PAGE = "tables.md"
 
 
 def write_all(experiment: Experiment, results: Sequence[Result], folder: Path, heading: str) -> list[Path]:
-    """Tables first, since they are what must not be lost: a CSV each, all of them as Markdown, then the figures."""
+    """Tables first, since they are what must not be lost: a CSV each, those for a page as Markdown, then the figures."""
     tables = experiment.tables(results)
     made = [write_bytes(folder / f"{table.name}.csv", csv_text(table).encode()) for table in tables]
     failed = failures_text(results)
-    page = [heading, "", *(markdown_text(table) for table in tables), *([f"Failed:\n\n{failed}"] if failed else [])]
+    page = [heading, "", *(markdown_text(table) for table in tables if table.on_page), *([f"Failed:\n\n{failed}"] if failed else [])]
     made.append(write_bytes(folder / PAGE, "\n".join(page).encode()))
     return [*made, *experiment.figures(results, folder)]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.errors import SketchBridgeError, first_line
 from backend.gallery.collect import FAILED, Batch, collect
 from backend.gallery.page import MOST_BYTES, write_page
 from backend.gallery.scores import Scorer, score_all
@@ -34,6 +35,12 @@ class Made:
 def write(out: Path) -> list[Path]:
     """`table.csv`, `table.parquet` and `index.html` in the folder `out` of a batch. Errors: as `make`."""
     return make(out).files
+
+
+def not_made(out: Path, error: Exception) -> str:
+    """What to say of a report that `error` has prevented, where what it reports on is done and must not fail with it."""
+    why = str(error) if isinstance(error, SketchBridgeError) else f"{first_line(error)}."
+    return f"The report could not be made: {why} Try `sketchbridge report {out}`."
 
 
 def make(

@@ -61,16 +61,16 @@ class PriorCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     source_descriptors: str = ", oversaturated, smooth, pixelated, cartoon, foggy, hazy, blurry, bad structure, noisy, malformed"
     negative: str = "unrealistic, blurry, low quality, out of focus, ugly, low contrast, dull, dark, low-resolution, gloomy"
     domain_words: tuple[str, ...] = ("painting",)
-    sds_guidance: float = 100.0  # convention A: eps_u + g (eps_y - eps_u)
+    sds_guidance: float = 100.0  # g of eps_u + g (eps_y - eps_u)
     texture_guidance: float = 50.0
     guidance: float = 7.5  # of the prior's own sampler, and of methods that use it as a sampler does (VSD, PFD, ...)
     sdi_guidance: float = 8.5
-    sdi_inversion_guidance: float = -6.5  # on the way to the noise: the mirror image of 8.5 in convention A is 2 - 8.5
+    sdi_inversion_guidance: float = -6.5  # on the way to the noise: 8.5 mirrored at the conditional prediction, g = 1, is 2 - 8.5
     jsd_guidance: float = 13.5  # of the form two_target; the weighted forms take `guidance`
     jsd_inversion_guidance: float = -13.5
     bridge_k: float = 1.0
     bridge_rate_scale: float = 1.0  # learning rates of a Bridge stage relative to the SDS stage before it
-    bridge_share: float = 0.8  # of the steps of a picture; the first ones are SDS (arXiv 2406.09417, appendix A: 2000 of 2500)
+    bridge_share: float = 0.8  # of a picture's steps, after SDS (arXiv 2406.09417, A: 2000 of 2500); `compare`, experiments only
     colour_rate: float = 1.0  # factor on the colour rates of the presets
     geometry_rate: float = 1.0  # factor on the shape's rates of the presets
     picture_rate: float = 0.01  # Adam's rate on the latents of a single picture, for a run of 500 steps

@@ -1,6 +1,6 @@
 """What a prior is: a frozen denoiser that can say what it believes the clean latent to be.
 
-Parametrisation (noise, velocity, sample) is hidden behind `predict_noise`. Notation (gradients.md 1.1): `abar_t` is the scheduler's
+Parametrisation (noise, velocity, sample) is hidden behind `predict_noise`. Notation: `abar_t` is the scheduler's
 cumulative product, alpha_t = sqrt(abar_t), sigma_t = sqrt(1 - abar_t), x_t = alpha_t z + sigma_t e.
 """
 

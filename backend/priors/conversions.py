@@ -1,4 +1,4 @@
-"""What a denoiser puts out, as a noise prediction, whichever way it was trained (gradients.md 1.2).
+"""What a denoiser puts out, as a noise prediction, whichever way it was trained.
 
 `alpha`, `sigma`: the coefficients of x_t = alpha z + sigma e, shaped to broadcast against `x_t`. Velocity as in Salimans and Ho
 (arXiv 2202.00512, appendix D): v = alpha e - sigma z.

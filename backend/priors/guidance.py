@@ -1,4 +1,4 @@
-"""Several conditions through the denoiser in one call, and classifier-free guidance on top (gradients.md 1.3, 1.7).
+"""Several conditions through the denoiser in one call, and classifier-free guidance on top.
 
 Row order: all rows of the first condition, then all rows of the second, and so on; with guidance the null condition comes first,
 as in the diffusers pipelines.
@@ -25,7 +25,7 @@ def predict_each(prior: Prior, z_t: Tensor, t: Tensor, conditions: Sequence[Cond
 
 
 def guide(noise_null: Tensor, noise_target: Tensor, guidance: float) -> Tensor:
-    """eps_u + g (eps_y - eps_u), convention A of gradients.md 1.3: g = 1 is the conditional prediction, g = 0 the unconditional one."""
+    """eps_u + g (eps_y - eps_u): g = 1 is the conditional prediction, g = 0 the unconditional one."""
     return noise_null + guidance * (noise_target - noise_null)
 
 

@@ -43,7 +43,7 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
     text, text_files = _network(folder, "text_encoder", lambda **more: CLIPTextModel.from_pretrained(dtype=dtype, **more))
     for network in (unet, vae, text):
         network.requires_grad_(False).eval().to(device)
-    if device.type == "cuda":  # bf16 convolutions run without transposes in this layout
+    if device.type == "cuda" or dtype == torch.bfloat16:  # bf16 convolutions run without transposes in this layout
         unet.to(memory_format=torch.channels_last)
         vae.to(memory_format=torch.channels_last)
     with _telling_damage(folder / "tokenizer"):

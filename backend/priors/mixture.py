@@ -1,6 +1,6 @@
 """A prior whose density is known: a Gaussian mixture with labels for prompts, exact scores, densities, samples and flows.
 
-gradients.md 5.1-5.3. Data are d numbers laid out as latents (C, H, W), C*H*W = d; the encoder is the identity. With
+Data are d numbers laid out as latents (C, H, W), C*H*W = d; the encoder is the identity. With
 p_t(x|y) = sum_k pi_k N(x; alpha mu_k, C_k), C_k = alpha^2 S_k + sigma^2 I, k over the components of label y, r_k the
 responsibilities:
 
@@ -95,7 +95,7 @@ class GaussianMixturePrior(ClosedFormPrior):
         """Where the probability-flow ODE of a label with one component takes x [B,C,H,W] from one noise level to another, float64.
 
         Levels as in `nodes`, CLEAN included, in either order; from CLEAN no variance may be 0. Along each eigenvector, with
-        D = alpha^2 s^2 + sigma^2, x_end = alpha_end mu + sqrt(D_end / D_start) (x - alpha_start mu) (gradients.md 5.2).
+        D = alpha^2 s^2 + sigma^2, x_end = alpha_end mu + sqrt(D_end / D_start) (x - alpha_start mu).
 
         Errors: UserError for a label with several components, whose flow has no closed form.
         """

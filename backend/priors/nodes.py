@@ -12,7 +12,7 @@ from torch import Tensor
 
 CLEAN = -1
 GEOMETRIC_FROM = 0.03
-"""st of the first level of geometric nodes (gradients.md 1.7)."""
+"""st of the first level of geometric nodes."""
 
 
 def uniform_nodes(t: int, steps: int) -> list[int]:

@@ -1,6 +1,6 @@
 """The probability-flow ODE between noise levels, downward (sampling) and upward (inversion), each sample by nodes of its own.
 
-With xb = x_t/alpha_t and st = sigma_t/alpha_t it is d xb / d st = eps, and a DDIM step is Euler in st (gradients.md 1.4). Levels are
+With xb = x_t/alpha_t and st = sigma_t/alpha_t it is d xb / d st = eps, and a DDIM step is Euler in st. Levels are
 host integers (see `nodes`), coefficients stay on the device: nothing here is read back.
 """
 

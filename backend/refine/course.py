@@ -38,7 +38,7 @@ class Course:
         self.tags.append(command.tag)
 
     def turn(self, prompt: str, stage_index: int, index: int) -> int:
-        """Another prompt at step `index` of that stage; the stage to go on with (refinement.md 6)."""
+        """Another prompt at step `index` of that stage; the stage to go on with."""
         self.prompt = prompt
         self.stages, again = steered(self.stages, stage_index, index)
         return again

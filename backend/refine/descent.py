@@ -31,7 +31,7 @@ TIDY_EVERY = 200
 
 
 class Descent:
-    """A stage of a run: fresh optimiser moments, fresh relative weights, its own bank of cached views (refinement.md 1.2, 1.3)."""
+    """A stage of a run: fresh optimiser moments, fresh relative weights, its own bank of cached views."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Descent:
         return losses
 
     def _anchor_colours(self, everywhere: int) -> None:
-        """Hold the colour field to the sketch's own colours while the run is young (refinement.md 4)."""
+        """Hold the colour field to the sketch's own colours while the run is young."""
         anchor = self.subject.start_colours
         if anchor is None or everywhere >= self.subject.anchored_steps:
             return
@@ -177,7 +177,7 @@ class Descent:
         if self.moves_shape:
             rate = warm * ramp(self.stage.geometry_rate_h, fraction)
             for name, optimiser in self.shape.items():
-                # Offsets are stored in units of their bound; half the SDF's rate (refinement.md 2).
+                # Offsets are stored in units of their bound; half the SDF's rate.
                 optimiser.step(rate * self.subject.h if name == "sdf" else 0.5 * rate)
             self.subject.surface.constrain()
 

@@ -1,4 +1,4 @@
-"""Is the run still well? Flags stay on the device between checks; a bad answer is one sentence (refinement.md 1.4 and 7)."""
+"""Is the run still well? Flags stay on the device between checks; a bad answer is one sentence."""
 
 import torch
 from torch import Tensor

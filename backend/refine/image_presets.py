@@ -1,6 +1,6 @@
 """The stages of pictures: a first stage that finds the motif, and the Bridge that makes it look like what the prior was taught.
 
-Guidance, k and rates come from the prior's card (arXiv 2406.09417, appendices A and B; gradients.md 4.1, 4.3, 4.5).
+Guidance, k and rates come from the prior's card (arXiv 2406.09417, appendices A and B).
 """
 
 from backend.errors import UserError
@@ -14,12 +14,15 @@ EDIT = "edit"
 MOTIF_RATE = (1.0, 0.1)
 """Falling, so that the noise of the last steps does not stay in the picture as grain."""
 
+LATENT_WAY = 1800
+"""Steps times first rate, on latents: 6 for 300. At the card's own rate, which is for 500 even steps, the first noise stays in the
+picture: white bands in a red apple."""
 
 NETWORK_SHARE = 0.2
 """Of the Bridge's rate on a network: every place shares its weights, and the colours of the whole picture would drift."""
 
 
-def _motif(card: PriorCard, steps: int, views: int) -> Stage:
+def _motif(card: PriorCard, kind: str, steps: int, views: int) -> Stage:
     return Stage(
         name="motif",
         steps=steps,
@@ -27,7 +30,7 @@ def _motif(card: PriorCard, steps: int, views: int) -> Stage:
         parameters={"guidance": card.sds_guidance},
         timesteps=Timesteps(low=(0.02, 0.02), high=(0.98, 0.5)),
         views=views,
-        colour_rate=MOTIF_RATE,
+        colour_rate=(LATENT_WAY / steps, MOTIF_RATE[1]) if kind == "latent" else MOTIF_RATE,
     )
 
 
@@ -49,11 +52,11 @@ def image_stages(preset: str, mode: Mode, card: PriorCard, canvas: Canvas | None
     kind = (canvas or Canvas()).kind
     presets: dict[str, tuple[Stage, ...]]
     if mode == "illusion":
-        presets = {"quick": (_motif(card, 200, 4),), "default": (_motif(card, 400, 4), _bridge(card, kind, 100, 4))}
+        presets = {"quick": (_motif(card, kind, 200, 4),), "default": (_motif(card, kind, 400, 4), _bridge(card, kind, 100, 4))}
     else:
         presets = {
-            "quick": (_motif(card, 200, 2),),
-            "default": (_motif(card, 300, 2), _bridge(card, kind, 100, 2)),
+            "quick": (_motif(card, kind, 200, 2),),
+            "default": (_motif(card, kind, 300, 2), _bridge(card, kind, 100, 2)),
             EDIT: (_bridge(card, kind, 300, 2, name="edit", high=0.7),),
         }
     if preset not in presets:

@@ -1,4 +1,4 @@
-"""Keep masks on the grid: from marked sketch vertices to grid vertices and colours that stand still exactly (refinement.md 5)."""
+"""Keep masks on the grid: from marked sketch vertices to grid vertices and colours that stand still exactly."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""One noise for the object, seen from every view (gradients.md 2.13): white in each picture, alike where two pictures show the same place.
+"""One noise for the object, seen from every view: white in each picture, alike where two pictures show the same place (arXiv 2501.05445).
 
 Many points with a number of their own are strewn over the object and over a sphere far behind it. A pixel is the sum of the numbers that
 fall into it over the root of their count: since no point falls into two pixels, pixels of a view stay independent and of variance one.

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class UniformAdam:
-    """Adam whose second moment is shared by all elements, so that rarely seen grid vertices do not jump (refinement.md 2).
+    """Adam whose second moment is shared by all elements, so that rarely seen grid vertices do not jump.
 
     The step of an element is its momentum over the root mean square gradient of the *touched* elements: elements without
     gradient move only by what momentum they have. `step(rate)` takes the learning rate in the parameter's own units.
@@ -41,7 +41,7 @@ class UniformAdam:
 
 
 def warm_up(step: int, steps: int) -> float:
-    """Factor on learning rates after moments were cleared (refinement.md 1.2): linear to 1 over 20 steps, a quarter of a short stage."""
+    """Factor on learning rates after moments were cleared: linear to 1 over 20 steps, a quarter of a short stage."""
     return min(1.0, (step + 1) / max(1, min(20, steps // 4)))
 
 

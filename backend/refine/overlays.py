@@ -1,4 +1,4 @@
-"""Rotation overlays: two pictures that show another one at each quarter turn of the upper picture (gradients.md 4.5)."""
+"""Rotation overlays: two pictures that show another one at each quarter turn of the upper picture (arXiv 2406.09417, appendix B)."""
 
 from typing import Any
 

@@ -112,7 +112,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
 
 
 def _from_nothing(job: RefineJob, device: torch.device) -> Subject:
-    """A haze where a stage works on one; and a noisy ball, since a clean one cannot open holes (rendering.md 6, topology)."""
+    """A haze where a stage works on one; and a noisy ball, since a clean one cannot open holes."""
     grid = KuhnGrid(job.grid or (48 if device.type == "cpu" else 96), device)
     side = grid.n + 1
     coarse = torch.randn(1, 1, 9, 9, 9, generator=generator(job.seed, "start shape")).to(device)
@@ -171,7 +171,7 @@ def _placement(job: RefineJob, vertices: np.ndarray) -> np.ndarray:
 
 
 def _fit(job: RefineJob, points: np.ndarray, faces: np.ndarray, device: torch.device) -> tuple[KuhnGrid, SketchField]:
-    """Grid and field; the resolution follows the thinnest stroke: h at most its radius / 1.5 (refinement.md 2)."""
+    """Grid and field; the resolution follows the thinnest stroke: h at most its radius / 1.5."""
     largest = LARGEST_GRID_CPU if device.type == "cpu" else LARGEST_GRID_CUDA
     first = KuhnGrid(job.grid or min(48, largest), device)
     field = fit_sdf(points, faces, first)
@@ -202,7 +202,7 @@ def _surface_colours(points: np.ndarray, sketch: TriangleMesh, vertex_colours: n
 
 
 def _set_slack(surface: DMTet, sketch: SketchField, slack: float) -> None:
-    """New freedom from here on: the present shape becomes the rest shape, and what was used up counts (refinement.md 6)."""
+    """New freedom from here on: the present shape becomes the rest shape, and what was used up counts."""
     surface.rebase()
     change = surface.field().detach() - sketch.sdf
     bound = shape_bound(sketch, surface.grid, slack)

@@ -16,7 +16,7 @@ SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.
 PROMPT_WEIGHTS = {"laplacian": (0.4, 0.8), "normal": (0.2, 0.5), "sign": (0.1, 0.1)}
 
 SCHEDULE_KINDS = {"sdi": "linear", "jsd": "linear", "cfd": "linear", "pfd": "pfd"}
-"""How noise levels go for methods that are known to want it so; the stage's own bounds stay (gradients.md 2)."""
+"""How noise levels go for methods that are known to want it so; the stage's own bounds stay (docs/refinement.md, "Another gradient")."""
 
 
 def _stage(changes: dict[str, object], **settings: object) -> Stage:

@@ -252,7 +252,7 @@ class _Run:
         return losses
 
     def _steer(self, command: Steer, stage_index: int, index: int) -> int | None:
-        """Apply a command; the stage to go on with where it cuts the current one short at `index` (refinement.md 6)."""
+        """Apply a command; the stage to go on with where it cuts the current one short at `index`."""
         if command.prompt is not None:
             try:
                 prompts_of(self.job, command.prompt)

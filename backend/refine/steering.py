@@ -1,4 +1,4 @@
-"""What a steer command does to the stages of a run (refinement.md 6)."""
+"""What a steer command does to the stages of a run."""
 
 import msgspec
 

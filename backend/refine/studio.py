@@ -84,7 +84,7 @@ class Studio:
 
         def shade(points: Tensor, normals: Tensor, fragments: Fragments) -> Tensor:
             view = fragments.pixel // pixels_per_view
-            # Detached points: otherwise texture drags the shape along (refinement.md 3).
+            # Detached points: otherwise texture drags the shape along.
             colour = subject.colour(points.detach())
             if not learn_colour:
                 colour = colour.detach()

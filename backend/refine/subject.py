@@ -85,7 +85,7 @@ class Subject:
 
     @torch.no_grad()
     def average_colours(self) -> None:
-        """Count the field's present weights into their exponential average (refinement.md 2: exported instead of the last ones)."""
+        """Count the field's present weights into their exponential average, which is exported instead of the last ones."""
         for name, value in self.field.state_dict().items():
             if name in self.average:
                 self.average[name].lerp_(value, 1 - EMA_DECAY)

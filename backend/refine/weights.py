@@ -1,4 +1,4 @@
-"""Regulariser weights relative to the distillation, measured at the start of a stage and then frozen (refinement.md 1.3).
+"""Regulariser weights relative to the distillation, measured at the start of a stage and then frozen.
 
 A weight is stated as rho = RMS(gradient of the regulariser) / RMS(gradient of the distillation), both over the elements that have
 any gradient. Everything stays on the device: nothing is read back.

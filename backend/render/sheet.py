@@ -72,7 +72,10 @@ def display_pictures(linear: Tensor, supersample: int = 1) -> np.ndarray:
     return (linear_to_srgb(blocks.mean((2, 4))) * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def tile(rows: Sequence[tuple[str, np.ndarray]], *, gap_px: int = 4, title_px: int = 14) -> np.ndarray:
+GAP_PX, TITLE_PX = 4, 14
+
+
+def tile(rows: Sequence[tuple[str, np.ndarray]], *, gap_px: int = GAP_PX, title_px: int = TITLE_PX) -> np.ndarray:
     """One image [H, W, 3] uint8 from rows of pictures [N, h, w, 3], each under its title; rows may differ in number and size.
 
     Raises:
@@ -93,3 +96,10 @@ def tile(rows: Sequence[tuple[str, np.ndarray]], *, gap_px: int = 4, title_px: i
             sheet.paste(Image.fromarray(picture), (gap_px + column * (picture.shape[1] + gap_px), top + title_px))
         top += pictures.shape[1] + title_px + 2 * gap_px
     return np.asarray(sheet)
+
+
+def cut(sheet: np.ndarray, row: int, column: int, side_px: int) -> np.ndarray:
+    """[S, S, 3]: the picture in that place of a sheet by `tile` whose pictures are all square and `side_px` wide."""
+    top = GAP_PX + row * (side_px + TITLE_PX + 2 * GAP_PX) + TITLE_PX
+    left = GAP_PX + column * (side_px + GAP_PX)
+    return sheet[top : top + side_px, left : left + side_px]

@@ -1,4 +1,4 @@
-"""Test beds as data: densities whose scores are known exactly, and where the particles start (gradients.md 4.6, 5.5).
+"""Test beds as data: densities whose scores are known exactly, and where the particles start (docs/methods.md, "Measured").
 
 Every bed is a `GaussianMixturePrior` in two dimensions with the texts that the methods read: "target"; "source", one Gaussian of the
 target's mean and a wider spread, which is what words like "blurry" describe; "negative", a still wider one; "start", what particles are
@@ -77,7 +77,7 @@ def bed(name: str, seed: int = 0) -> Bed:
 
 
 def _modes(seed: int) -> Bed:
-    """Four Gaussians at (+-2, +-2), standard deviation .4, weights .4 .3 .2 .1 (gradients.md 5.5)."""
+    """Four Gaussians at (+-2, +-2), standard deviation .4, weights .4 .3 .2 .1."""
     means = _tensor([[2, 2], [-2, 2], [2, -2], [-2, -2]])
     shares = (0.4, 0.3, 0.2, 0.1)
     start_mean, start_root = torch.zeros(2, dtype=torch.float64), 1.5 * torch.eye(2, dtype=torch.float64)
@@ -98,7 +98,7 @@ def _modes(seed: int) -> Bed:
 
 
 def _circles(seed: int) -> Bed:
-    """Rings of radius 1 (mass .4) and 2.5 (mass .6), standard deviation .2; the start lies to the right inside (gradients.md 5.5)."""
+    """Rings of radius 1 (mass .4) and 2.5 (mass .6), standard deviation .2; the start lies to the right inside."""
     radii, spread = (1.0, 2.5), 0.2
     # Centres one standard deviation apart leave no visible ripple along a ring.
     counts = [math.ceil(2 * math.pi * radius / spread) for radius in radii]
@@ -128,7 +128,7 @@ def _circles(seed: int) -> Bed:
 
 
 def _gaussian(seed: int) -> Bed:
-    """p = N(mu, L L^T), mu ~ U[0,1]^2, L = U[0,1]^{2x2} + I; one Gaussian m + A c, far off, is moved (gradients.md 4.6)."""
+    """p = N(mu, L L^T), mu ~ U[0,1]^2, L = U[0,1]^{2x2} + I; one Gaussian m + A c, far off, is moved (ESD, arXiv 2401.00909, Fig. 3)."""
     drawn = torch.rand(5, 2, 2, dtype=torch.float64, generator=generator(seed, "gaussian bed"))
     mean, root = drawn[0, 0], drawn[1] + torch.eye(2, dtype=torch.float64)
     start_mean, start_root = mean + 10.0 * drawn[0, 1], drawn[2]

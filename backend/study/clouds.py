@@ -1,4 +1,4 @@
-"""What is moved on a test bed: particles each on their own, or the mean and root of one Gaussian (gradients.md 2.14, 4.6)."""
+"""What is moved on a test bed: particles each on their own, or the mean and root of one Gaussian."""
 
 import math
 from typing import Protocol
@@ -13,7 +13,7 @@ from backend.study.beds import Bed
 from backend.study.entries import Entry
 
 WARM_UP = 100
-COSINE_OVER = 1.5  # of the steps (gradients.md 4.6)
+COSINE_OVER = 1.5  # of the steps, as in ESD's published script
 FLOW_LENGTH = 4.5  # ln of sigma/alpha at the highest level of the beds over that at the lowest
 
 
@@ -61,7 +61,7 @@ class Particles:
         return self.centres + self.kernel * unit, self.first
 
     def move(self, gradient: Tensor, step: int, steps: int) -> None:
-        # Where levels fall, the steps together are as long as the flow that is to be followed (gradients.md 2.13).
+        # Where levels fall, the steps together are as long as the flow that is to be followed.
         self.centres = self.centres - (FLOW_LENGTH / steps if self.falling else self.rate) * gradient
 
     def points(self, count: int) -> Tensor:
@@ -73,7 +73,7 @@ class Particles:
 
 
 class Family:
-    """x = m + A c with c ~ N(0, I), which plays the camera; m and A are moved by AdamW with warm-up and cosine (gradients.md 4.6)."""
+    """x = m + A c with c ~ N(0, I), which plays the camera; m and A are moved by AdamW with warm-up and cosine, as for ESD's Fig. 3."""
 
     def __init__(self, bed: Bed, entry: Entry, count: int, seed: int) -> None:
         self.bed, self.seed, self.count = bed, seed, count

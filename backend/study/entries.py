@@ -94,7 +94,7 @@ VARIANTS: tuple[Entry, ...] = (
     Entry("pfd", "PFD forward", {**_PFD, "form": "forward"}, beds=_PARTICLES, **_CLEAN),
     Entry("dual_bridge", "Bridge, inversion", {"guidance": 1.0, "steps": 10, "form": "inversion"}, residual="clean", beds=_PARTICLES),
 )
-"""More settings of the same methods, those whose outcome gradients.md 4.6 and 5.5 state."""
+"""More settings of the same methods, whose outcomes docs/methods.md gives under "Measured"."""
 
 
 def chosen(bed: str, methods: Sequence[str], given: Mapping[str, Mapping[str, Any]], *, variants: bool = False) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""The weighted JSD with the discriminator that only a test bed has: the ratio of two known densities (gradients.md 2.12a)."""
+"""The weighted JSD (arXiv 2503.10660) with the discriminator that only a test bed has: the ratio of two known densities."""
 
 import math
 from collections.abc import Mapping

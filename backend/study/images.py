@@ -1,4 +1,4 @@
-"""One method on a prior of pictures: latents from noise, optimised for a prompt (gradients.md 4.1)."""
+"""One method on a prior of pictures: latents from noise, optimised for a prompt (arXiv 2406.09417, section 3.1)."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +78,11 @@ class PictureRun:
             from backend.distill.lora_critic import LoRACritic  # peft is wanted only here
 
             self.critic = LoRACritic(
-                prior, rank=self.parameters.critic_rank, rate=self.parameters.critic_rate, generator=generator(seed, "critic")
+                prior,
+                rank=self.parameters.critic_rank,
+                rate=self.parameters.critic_rate,
+                camera_dropout=self.parameters.camera_dropout,
+                generator=generator(seed, "critic"),
             )
         self.pose = _pose_around(count, prior.device) if around else None
         self.objects: dict[str, Tensor] = {}

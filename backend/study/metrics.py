@@ -1,4 +1,4 @@
-"""How far a set of points is from a target: numbers of gradients.md 5.5 and 4.6."""
+"""How far a set of points is from a target: the numbers of docs/methods.md, "Measured"."""
 
 import math
 from typing import NamedTuple

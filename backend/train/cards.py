@@ -60,7 +60,7 @@ def zoo_card() -> PriorCard:
         colour_rate=1.0,
         geometry_rate=1.0,
         picture_rate=0.02,
-        critic_rate=1e-3,
+        critic_rate=5e-3,
         camera=CameraCard(
             elevation_deg=(-10.0, 45.0), low_elevation_deg=(-45.0, -10.0), high_elevation_deg=(60.0, 85.0), low_share=0.08,
             high_share=0.12, fov_deg=(25.0, 48.0), fill=(0.65, 0.95),

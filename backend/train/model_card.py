@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 from backend.priors.card import PriorCard
 from backend.train.cards import SAMPLING_STEPS
 from backend.train.material import Material
-from backend.train.options import TrainOptions
+from backend.train.options import FIRST_RATE, NEXT_RATE, TrainOptions
 from backend.train.release import Leg
 from backend.train.sample_sheet import PairAccuracy
 from backend.train.sampling import sample_pictures
@@ -20,6 +20,7 @@ from backend.zoo.captions import CLAY, CORRUPTIONS, DOMAIN, QUALITY
 from backend.zoo.catalogue import HELD_OUT
 
 EXPECTED_GUIDANCE, EXPECTED_SEED = 4.0, 1234
+VIEW_BY_CHANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _head(told: Told) -> str:
     if own is None:
         return f"""# SketchBridge starter prior
 
-A very small text-to-image diffusion model, so that the first run needs no download, no GPU and no account. **It is a toy**:
+A very small text-to-image diffusion model, so that the first run needs no model download, no GPU and no account. **It is a toy**:
 {px} x {px} pixels, {len(card.nouns)} nouns, {len(card.colours)} colours, {len(card.patterns)} patterns.
 It paints the nearest noun it knows when asked for anything else."""
     return f"""# {own.name}
@@ -127,7 +128,8 @@ def _table(told: Told) -> str:
 
 def _views(told: Told) -> str:
     found = ", ".join(f"{view} {100 * share:.0f} %" for view, share in told.trained.views.items())
-    return f"{found} of samples, where things have a front, show the view they were asked for (the judge; by chance 25 %)" if found else ""
+    by_chance = f"(the judge; by chance {100 * VIEW_BY_CHANCE:.0f} %)"
+    return f"{found} of samples, where things have a front, show the view they were asked for {by_chance}" if found else ""
 
 
 def _recognised(told: Told) -> str:
@@ -181,14 +183,17 @@ def _training(told: Told) -> str:
         f"| {i} | {leg.pictures or 'the zoo'} | {leg.images:,} | {leg.samples:,} | {leg.minutes:.0f} | {leg.rate:g} | {leg.device} |"
         for i, leg in enumerate(history, 1)
     )
-    autoencoder = told.autoencoder_from or f"trained for {options.vae_minutes:.0f} minutes on the same pictures"
+    autoencoder = _before(told, told.autoencoder_from) or f"trained for {options.vae_minutes:.0f} minutes on the same pictures"
     if material.own is None:
         data = f"{options.images:,} pictures of the zoo, seeds from 1000000; remade by `--stage data`."
         command = f"sketchbridge train-prior --minutes {options.minutes:.0f} --images {options.images}"
         command += "".join(f" --{what} {name}" for what, name in (("vae", options.vae), ("start", options.start)) if name)
+        if options.peak_rate != (NEXT_RATE if options.start else FIRST_RATE):
+            command += f" --rate {options.peak_rate:g}"
+        origin = "; `starter` was then the release\nbefore this one" if options.start == "starter" else ""
         again = (
-            f"Remake it with `{command}`. Results differ in the last bits between machines; on one machine a run boxed by steps\n"
-            "repeats exactly."
+            f"Remake it with `{command}`{origin}. Results differ in the last bits between machines; on one machine a run boxed by steps"
+            " repeats exactly."
         )
     else:
         own = material.own
@@ -198,7 +203,7 @@ def _training(told: Told) -> str:
             f" {material.zoo_images:,} pictures of the zoo."
         )
         again = ""
-    notes = "".join(f"\n- {note}" for note in told.notes) + ("\n" if told.notes else "")
+    notes = "".join(f"\n- {_before(told, note)}" for note in told.notes) + ("\n" if told.notes else "")
     return f"""## Training
 
 {samples:,} samples in {minutes:.0f} minutes of denoiser training. {state} {data}
@@ -213,9 +218,10 @@ Autoencoder: {autoencoder}.
 
 def _limits(told: Told) -> str:
     if told.material.own is None:
-        limits = """one object on a flat background, colours at the corners of the gamut under strong guidance, no notion of left and
-right, thin parts (stems, chair legs) often vague. Words outside the list are spelt in bytes and mean nothing to it. It shows that an
-installation works and that text steers a shape; it says little about how a method fares with a large prior."""
+        limits = f"""one object on a flat background, colours at the corners of the gamut under strong guidance, no notion of left and
+right, thin parts (stems, chair legs) often vague{_sides(told)}.
+Words outside the list are spelt in bytes and mean nothing to it. It shows that an installation works and that text
+steers a shape; it says little about how a method fares with a large prior."""
     else:
         limits = """what the captions do not say it cannot be asked for. With few pictures it
 repeats them: compare its samples with the folder before you trust a measure."""
@@ -225,6 +231,20 @@ Soft detail ({told.options.sizes.picture_px} pixels through a small autoencoder)
 
 `sketchbridge.json` is the machine-readable card, `training.json` the options and the history, `expected.json` the colours that a loaded
 copy must reproduce."""
+
+
+def _sides(told: Told) -> str:
+    """Said unless every view word was measured to be followed more often than by chance."""
+    views = told.trained.views
+    known = bool(views) and min(views.values()) > VIEW_BY_CHANCE
+    return "" if known else "; the words front, side and back view hardly change what it draws"
+
+
+def _before(told: Told, text: str) -> str:
+    """The text, where "starter" is not the name of another prior but that of the release before this one."""
+    if told.material.own is not None or told.options.start != "starter":
+        return text
+    return text.replace("'starter'", "the release before").replace("kept from starter", "kept from the release before")
 
 
 def _some(words: tuple[str, ...], most: int) -> str:

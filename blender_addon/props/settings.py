@@ -41,7 +41,7 @@ class SKETCHBRIDGE_PG_settings(bpy.types.PropertyGroup):
     parameters: bpy.props.CollectionProperty(type=SKETCHBRIDGE_PG_parameter)
     slack: bpy.props.FloatProperty(
         name="Freedom",
-        description="How far the shape may leave the sketch: 0 stays within the strokes, 1 may grow by their thickness",
+        description="How far the shape may leave the sketch: inwards in radii of its strokes, outwards in tens of grid cells",
         min=0.0,
         max=1.0,
         default=0.25,
@@ -60,7 +60,7 @@ class SKETCHBRIDGE_PG_settings(bpy.types.PropertyGroup):
         items=[(str(size), f"{size} px", "") for size in (512, 1024, 2048, 4096, 8192)],
         default="1024",
     )
-    symmetric: bpy.props.BoolProperty(name="Symmetric", description="Keep the left and the right side of the shape alike", default=False)
+    symmetric: bpy.props.BoolProperty(name="Symmetric", description="Looks the same from all sides: no view words", default=False)
     front_deg: bpy.props.FloatProperty(
         name="Front",
         description="Turn the side that the prompt calls the front: 0 looks along Y as in the Front view",

@@ -127,8 +127,8 @@ PANEL = {
     "Image Model": "Bildmodell",
     "Which image model judges the result": "Welches Bildmodell das Ergebnis beurteilt",
     "Freedom": "Freiheit",
-    "How far the shape may leave the sketch: 0 stays within the strokes, 1 may grow by their thickness": (
-        "Wie weit die Form die Skizze verlassen darf: 0 bleibt in den Strichen, 1 darf um ihre Dicke wachsen"
+    "How far the shape may leave the sketch: inwards in radii of its strokes, outwards in tens of grid cells": (
+        "Wie weit die Form die Skizze verlassen darf: nach innen in Radien der Striche, nach außen in je zehn Gitterzellen"
     ),
     "Seed": "Startzahl",
     "Another number gives another variant; the same one repeats a run": (
@@ -144,7 +144,7 @@ PANEL = {
     "Texture": "Textur",
     "Width and height of the textures in pixels": "Breite und Höhe der Texturen in Pixeln",
     "Symmetric": "Symmetrisch",
-    "Keep the left and the right side of the shape alike": "Die linke und die rechte Seite der Form gleich halten",
+    "Looks the same from all sides: no view words": "Sieht von allen Seiten gleich aus: keine Wörter für Ansichten",
     "Front": "Vorne",
     "Turn the side that the prompt calls the front: 0 looks along Y as in the Front view": (
         "Die Seite drehen, die der Text vorne nennt: 0 blickt entlang Y wie in der Vorderansicht"

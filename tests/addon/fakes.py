@@ -285,7 +285,7 @@ FROM_PROMPT = Sketch("Mug", {}, IDENTITY)
 
 @dataclass
 class World:
-    """Everything of one Blender: `open_again` is another Blender process on the same folder and server."""
+    """Everything of one Blender: `restart` makes another Blender process on the same folder and server."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     server: FakeServer = field(default_factory=FakeServer)

@@ -30,6 +30,10 @@ class Process:
     def wait_step(self, step, patience_s=PATIENCE_S):
         return self.wait_for(lambda event: any(each["step"] >= step for each in event.get("running", ())), patience_s)
 
+    def wait_all(self, step, workers=2, patience_s=PATIENCE_S):
+        """Every worker has a job that came this far, whichever started first."""
+        return self.wait_for(lambda event: sum(each["step"] >= step for each in event.get("running", ())) == workers, patience_s)
+
     def listen(self, seconds):
         """Go on hearing for so long; whether the batch still runs then."""
         until = time.monotonic() + seconds

@@ -130,7 +130,7 @@ def test_one_worker_killed_at_a_random_step(jobs, calm, out):
     batch = start(jobs, out)
     step = random.randrange(5, 50)
     print(f"killed at step {step}")
-    batch.wait_step(step, PATIENCE_S)
+    batch.wait_all(step, patience_s=PATIENCE_S)
     os.kill(random.choice(batch.workers()), signal.SIGKILL)
     assert batch.finish(PATIENCE_S) == 0
     assert any("was lost at step" in event.get("text", "") for event in batch.events)

@@ -53,6 +53,9 @@ def test_what_changes_the_result_changes_the_id(folder):
 def test_nothing_else_does(folder):
     before = _id(folder)
     assert _id(folder, seed=0, preset="default", preview_every=7, checkpoint_every=3, device="cpu") == before
+    taught = _id(folder, prior="exemplar:pictures")
+    (folder / "pictures" / "README.md").write_text("What these show.")
+    assert _id(folder, prior="exemplar:pictures") == taught
     (folder / "elsewhere").mkdir()
     (folder / "cup.obj").rename(folder / "elsewhere" / "cup.obj")
     assert _id(folder, sketch="elsewhere/cup.obj") == before

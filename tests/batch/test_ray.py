@@ -110,7 +110,7 @@ def _command(tmp_path, *options):
 def test_ray_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     code, said = _command(tmp_path, "--engine", "ray")
-    assert (code, said) == (3, "Ray is not installed. Install it with `python -m pip install 'sketchbridge[ray]'`.")
+    assert (code, said) == (3, "Ray is not installed. Install it with `python -m pip install -c constraints.txt -e '.[ray]'`.")
 
 
 @pytest.mark.parametrize("address", ["nonsense", "ray://10.0.0.1:10001", "10.0.0.1:", "10.0.0.1:http"])
@@ -183,6 +183,7 @@ def test_jobs_leave_what_they_leave_on_this_machine(planned, run, out):
     assert again.done == outcome.done and not watch.states
 
 
+@pytest.mark.long
 def test_failures_are_treated_alike(planned, run, out):
     words = ("broken", "a slippery vase", "a hungry cup", "a starving cup", "crash", "a flaky fish", "a cup")
     plan = planned(*({"prompt": word} for word in words))
@@ -214,6 +215,7 @@ def test_an_actor_killed_costs_what_was_made_since_the_last_checkpoint(planned, 
     assert not capfd.readouterr().out, "Ray says nothing of its own, which would break --json"
 
 
+@pytest.mark.long
 def test_told_to_stop_it_fetches_checkpoints_first(planned, run, out):
     plan = planned({"prompt": "a cup", "seed": list(range(4)), "steps": 400, "checkpoint_every": 1000})
     stopped_at = []

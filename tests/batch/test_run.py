@@ -134,6 +134,7 @@ def test_a_job_that_kills_its_workers_is_quarantined(planned, run, out):
     assert failed["code"] == "worker_lost" and "2 times" in failed["sentence"] and len(failed["attempts"]) == 2
 
 
+@pytest.mark.long
 def test_jobs_that_kill_their_workers_one_after_the_other_do_not_end_the_batch(planned, run):
     plan = planned(*({"prompt": "crash", "seed": seed} for seed in range(4)), {"prompt": "a cup"})
     outcome, _ = run(plan)

@@ -9,11 +9,13 @@ import pytest
 from backend.batch.plan import folder_of, plan_of, standings
 from tests.batch.batch_process import Process
 
+STEPS = 600
+
 
 @pytest.fixture
 def jobs(tmp_path):
     path = tmp_path / "jobs.jsonl"
-    job = {"mode": "prompt", "prompt": "a cup", "seed": [0, 1, 2, 3, 4, 5], "steps": 1000, "checkpoint_every": 20, "preview_every": 0}
+    job = {"mode": "prompt", "prompt": "a cup", "seed": [0, 1, 2, 3, 4, 5], "steps": STEPS, "checkpoint_every": 20, "preview_every": 0}
     path.write_text(json.dumps(job) + "\n")
     return path
 
@@ -40,7 +42,7 @@ def test_killed_as_a_whole_only_unfinished_jobs_go_on(jobs, out):
     assert {job: reports[job]["first"] for job in reports if job not in done} == {
         job: held.get(job, 0) for job in reports if job not in done
     }
-    assert any(held.values()) and all(report["steps"] == 1000 for report in reports.values())
+    assert any(held.values()) and all(report["steps"] == STEPS for report in reports.values())
     assert second.events[-1]["event"] == "end" and second.events[-1]["done"] == 6
 
 
@@ -50,7 +52,7 @@ def _reports_of(jobs, out):
 
 def test_one_worker_killed_needs_no_restart(jobs, out):
     batch = Process(jobs, out)
-    batch.wait_step(60)
+    batch.wait_all(60)
     os.kill(batch.workers()[0], signal.SIGKILL)
     assert batch.finish() == 0
     reports = _reports(plan_of(jobs).plan, out)
@@ -58,7 +60,7 @@ def test_one_worker_killed_needs_no_restart(jobs, out):
     assert any("was lost at step" in event.get("text", "") for event in batch.events)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_told_to_stop_it_writes_checkpoints_first(jobs, out, number):
     plan = plan_of(jobs).plan
     batch = Process(jobs, out)

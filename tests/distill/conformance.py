@@ -1,4 +1,4 @@
-"""What every `Method` must do (gradients.md 5.4b). A new method is checked as soon as it is in `METHODS`."""
+"""What every `Method` must do. A new method is checked as soon as it is in `METHODS`."""
 
 import copy
 from dataclasses import replace
@@ -164,7 +164,7 @@ def _batches(method, parameters):
 def _plumbing(method, parameters):
     inputs = Inputs(method, parameters, dtype=torch.float64)
     gradient = inputs.run().gradient
-    # A linear "renderer" J in front of the latents: d loss / d theta = J^T G / B (gradients.md 1.5, 5.4b).
+    # A linear "renderer" J in front of the latents: d loss / d theta = J^T G / B.
     theta = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
     jacobian = torch.randn(8, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     z = (theta @ jacobian.T).view_as(gradient)

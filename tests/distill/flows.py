@@ -24,7 +24,7 @@ def coefficients(prior, t):
 
 
 def flow_up(prior, z, t, mean, std):
-    """x_t on the flow of N(mean, std^2) through z (gradients.md 5.2)."""
+    """x_t on the flow of N(mean, std^2) through z."""
     alpha, sigma = coefficients(prior, t)
     return alpha * mean + (alpha**2 * std**2 + sigma**2).sqrt() * (z - mean) / std
 

@@ -1,4 +1,4 @@
-"""The Bridge gradient against Gaussians (gradients.md 2.6)."""
+"""The Bridge gradient against Gaussians (arXiv 2406.09417)."""
 
 import pytest
 import torch

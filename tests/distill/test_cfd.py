@@ -1,4 +1,4 @@
-"""Consistent flow distillation (gradients.md 2.13): SDS with one noise for the object is sampling along the probability-flow ODE."""
+"""Consistent flow distillation (arXiv 2501.05445): SDS with one noise for the object is sampling along the probability-flow ODE."""
 
 import itertools
 
@@ -73,7 +73,7 @@ def test_cfd_asks_for_one_noise_of_the_object_that_may_drift():
 
 
 def test_each_noise_makes_another_sample_of_the_target():
-    # The four modes of gradients.md 5.5, of which SDS leaves out at least one.
+    # Four modes, of which SDS leaves out at least one.
     means, share = [[2.0, 2.0], [-2.0, 2.0], [-2.0, -2.0], [2.0, -2.0]], torch.tensor([0.4, 0.3, 0.2, 0.1])
     prior = gaussians(means, [[0.16, 0.16]] * 4, {}, weights=share)
     noise = torch.randn(400, 2, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

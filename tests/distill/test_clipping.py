@@ -78,7 +78,7 @@ def test_clamped_elements():
     ("literal", "first", "middle", "last"), [((0, 2.0, 8.0, 10_000), 2.0, 5.0, 8.0), ((0, 0.5, 2.0, 10_000), 0.5, 1.25, 2.0)]
 )
 def test_k3_score_debiasing_clamps_to_a_bound_that_grows(literal, first, middle, last):
-    # |G| <= c(i), c linear (arXiv 2303.15413, gradients.md 3.4), at its beginning, middle, end and after it
+    # |G| <= c(i), c linear (arXiv 2303.15413), at its beginning, middle, end and after it
     gradient = torch.linspace(-20, 20, 41).view(1, 1, 1, 41)
     points = ramp_points(literal)
     for step, bound in ((0, first), (5000, middle), (10_000, last), (19_999, last)):

@@ -103,7 +103,7 @@ def test_an_unknown_method_names_the_nearest():
 
 
 def test_residuals_of_clean_latents_are_averaged_and_those_of_noise_summed():
-    # gradients.md 1.5: as the published codes reduce their losses; mean for SDI, JSD and, like SDI, PFD.
+    # As the published codes reduce their losses: mean for SDI, JSD and, like SDI, PFD.
     assert {name for name in METHODS if METHODS[name].reduction == "mean"} == {"sdi", "jsd", "pfd"}
 
 

@@ -1,4 +1,4 @@
-"""Classifier score distillation (gradients.md 2.4): its identities, its weights over time, and that it never rests."""
+"""Classifier score distillation (arXiv 2310.19415): its identities, its weights over time, and that it never rests."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The delta denoising score (gradients.md 2.2): nothing at the reference, no noise, a pure translation."""
+"""The delta denoising score (arXiv 2304.07090): nothing at the reference, no noise, a pure translation."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Prompt debiasing (gradients.md 3.4) with tiny masked language models: one of random weights, and one whose answers are constructed."""
+"""Prompt debiasing (arXiv 2303.15413) with tiny masked language models: one of random weights, and one whose answers are constructed."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The full dual bridge against one-step estimates, separate solves and the exact flows of Gaussians (gradients.md 2.7)."""
+"""The full dual bridge (arXiv 2406.09417) against one-step estimates, separate solves and the exact flows of Gaussians."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""ESD against Gaussians (gradients.md 2.11, 4.6): what lambda keeps of the spread of the views."""
+"""ESD (arXiv 2401.00909) against Gaussians: what lambda keeps of the spread of the views."""
 
 import math
 from functools import lru_cache
@@ -209,7 +209,7 @@ def test_gradient_is_that_of_the_entropic_objective(lambda_):
     assert by_scores.abs().min() > 0.01
 
 
-# The 2D Gaussian of ESD's Fig. 3, gradients.md 4.6: p = N(mu, L L^T), renders x = m + A c with the camera c ~ N(0, I).
+# The 2D Gaussian of ESD's Fig. 3 (arXiv 2401.00909): p = N(mu, L L^T), renders x = m + A c with the camera c ~ N(0, I).
 
 
 class Plane:
@@ -279,8 +279,8 @@ def test_fig3_small_levels_keep_more_of_the_spread():
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1])
 def test_fig3_at_full_size(seed):
-    # AdamW 1e-2, 256 cameras, 2000 steps. The specification measured, on a plane of its own: .0001, .136, .475, .771, 1.000, 1.248 for
-    # these lambdas, and .472 for .5 with t <= 200.
+    # AdamW 1e-2, 256 cameras, 2000 steps. Reference runs (docs/methods.md, "One Gaussian"), on another plane: .0001, .136, .475, .771,
+    # 1.000, 1.248 for these lambdas, and .472 for .5 with t <= 200.
     plane = Plane(seed)
     ratios = []
     for lambda_ in (0.0, 0.5, 0.75, 0.9, 1.0, 1.1):
@@ -295,7 +295,7 @@ def test_fig3_at_full_size(seed):
 
 @pytest.mark.long
 def test_particles_between_collapse_and_target():
-    # gradients.md 5.5, lambda = .5: fractions .53 .34 .12 .01, energy distance .309 at the end of 3000-6000 steps.
+    # Reference run (docs/methods.md, "Four modes"), lambda = .5: fractions .53 .34 .12 .01, energy distance .309 after 3000-6000 steps.
     prior, z = four_modes(), start(200, 1.5)
     generator = torch.Generator().manual_seed(0)
     critic = MixedCritic(DiracCritic(prior, BANDWIDTH), KDECritic(prior, BANDWIDTH))

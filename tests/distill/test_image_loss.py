@@ -1,4 +1,4 @@
-"""The loss on pictures of HiFA (gradients.md 3.1), with a prior whose pictures are its latents."""
+"""The loss on pictures of HiFA (arXiv 2305.18766), with a prior whose pictures are its latents."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_hifa_image_loss_pulls_to_the_posterior_mean_of_the_method():
     clean = METHODS["sds"].gradient(prior, x, LEVELS, {"noise": noise}, conditions, None, SDSParameters(guidance=1.0), MethodState()).clean
     image_loss(x, clean, prior, LEVELS, 1.0).backward()
     alpha, sigma = (value.view(-1, 1, 1, 1) for value in prior.coefficients(LEVELS))
-    # x0h = mu + alpha s^2 (x_t - alpha mu) / D (gradients.md 5.2)
+    # x0h = mu + alpha s^2 (x_t - alpha mu) / D
     x_t = alpha * x.detach() + sigma * noise
     mean = 0.5 + alpha * 0.01 * (x_t - alpha * 0.5) / (alpha**2 * 0.01 + sigma**2)
     torch.testing.assert_close(x.grad, alpha / sigma * (x.detach() - mean.clamp(0, 1)) / 3, atol=1e-12, rtol=1e-10)

@@ -1,4 +1,4 @@
-"""Interval score matching against Gaussians (gradients.md 2.8)."""
+"""Interval score matching against Gaussians (arXiv 2311.11284)."""
 
 import math
 

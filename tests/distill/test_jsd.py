@@ -1,4 +1,4 @@
-"""JSD (gradients.md 2.12): its two targets, and the weighted forms against the divergence itself."""
+"""JSD (arXiv 2503.10660): its two targets, and the weighted forms against the divergence itself."""
 
 import math
 

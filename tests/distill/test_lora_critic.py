@@ -311,7 +311,7 @@ def test_checkpointed_blocks_give_the_same_training(load):
 
 @pytest.mark.parametrize("rank", [1, 4])
 def test_the_adapter_adds_b_a_x_unscaled(load, rank):
-    # lora_alpha = rank (gradients.md 2.5), so that a rate means the same at every rank.
+    # lora_alpha = rank, so that a rate means the same at every rank.
     critic = LoRACritic(load("sd1"), rank=rank)
     assert {place.layer.scaling["critic"] for place in critic._places} == {1.0}
 

@@ -1,4 +1,4 @@
-"""Noise-free score distillation (gradients.md 2.3): its identities, and its branch sample by sample."""
+"""Noise-free score distillation (arXiv 2310.17590): its identities, and its branch sample by sample."""
 
 import pytest
 import torch

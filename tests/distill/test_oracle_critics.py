@@ -1,4 +1,4 @@
-"""Exact critics against the densities they are the scores of (gradients.md 2.14, 5.2, 5.3)."""
+"""Exact critics against the densities they are the scores of."""
 
 import pytest
 import torch

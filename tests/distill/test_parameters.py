@@ -154,19 +154,19 @@ def test_perp_neg_is_refused_where_it_has_nothing_to_turn(name, value):
         parse_parameters(name, {"perp_neg": value})
 
 
-CRITIC = {"critic_rate": 1e-4, "critic_rank": 4, "camera_dropout": 0.1}  # gradients.md 7.7, 2.5, 2.11
-INVERSION = {"stride": 100, "eta": 0.3}  # 2.9
+CRITIC = {"critic_rate": 1e-4, "critic_rank": 4, "camera_dropout": 0.1}  # the rate is that of arXiv 2406.09417, appendix A
+INVERSION = {"stride": 100, "eta": 0.3}
 DEFAULTS = {
     "sds": {"guidance": 100.0, "weighting": "sds"},
     "dds": {"guidance": 7.5, "weighting": "uniform"},
-    "nfsd": {"guidance": 7.5, "weighting": "sds", "below": 200, "negative_at": "strong"},  # 7.1
-    "csd": {"w1": 40.0, "w2": (0, 40.0, 0.0, 500), "weighting": "sds"},  # 7.8
+    "nfsd": {"guidance": 7.5, "weighting": "sds", "below": 200, "negative_at": "strong"},  # arXiv 2310.17590, Eq. 6
+    "csd": {"w1": 40.0, "w2": (0, 40.0, 0.0, 500), "weighting": "sds"},  # arXiv 2406.09417, appendix A
     "vsd": {"guidance": 7.5, "weighting": "sds", **CRITIC},
-    "bridge": {"k": 1.0, "weighting": "uniform"},  # 7.6
+    "bridge": {"k": 1.0, "weighting": "uniform"},  # as the published 3D code
     "dual_bridge": {"form": "fresh", "guidance": 7.5, "source_guidance": 1.0, "steps": 20, "solver": "ddim", "weighting": "uniform"},
     "ism": {"guidance": 7.5, "delta_t": (0, 100, 25, 1500), "stride": 200, "inversion_guidance": 0.0, "weighting": "x0"},
-    "sdi": {"guidance": 8.5, "inversion_guidance": -6.5, "match_reference": False, "weighting": "uniform", **INVERSION},  # 1.3, 7.9
-    "pfd": {  # 7.11
+    "sdi": {"guidance": 8.5, "inversion_guidance": -6.5, "match_reference": False, "weighting": "uniform", **INVERSION},
+    "pfd": {
         "form": "two_solve",
         "guidance": 7.5,
         "inversion_guidance": None,
@@ -178,7 +178,7 @@ DEFAULTS = {
         "weighting": "uniform",
     },
     "esd": {"guidance": 7.5, "lambda": 0.5, "weighting": "sds", **CRITIC},
-    "jsd": {  # 7.10
+    "jsd": {  # the published code's form
         "form": "two_target",
         "guidance": None,
         "inversion_guidance": -13.5,
@@ -190,7 +190,7 @@ DEFAULTS = {
     },
     "cfd": {"guidance": 7.0, "drift": 0.0, "weighting": "x0"},
 }
-"""Those of the method cards (gradients.md 2) as its section 7 decides them."""
+"""Of the papers or their published codes; where those disagree or say nothing, the project's choice."""
 
 
 def test_defaults_are_those_of_the_method_cards():

@@ -1,4 +1,4 @@
-"""Perp-Neg (gradients.md 3.3, row K2): what is turned away from stands at right angles to the prompt, each view with its own texts."""
+"""Perp-Neg (arXiv 2304.04968): what is turned away from stands at right angles to the prompt, each view with its own texts."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_perp_neg_formula_written_out_per_sample():
 
 
 def test_a_weak_prompt_still_turns_at_right_angles():
-    # |toward|^2 down to the specification's floor of 1e-6; below it the projection fades.
+    # |toward|^2 down to its floor of 1e-6; below it the projection fades.
     null, direction, away = normal(1, *SHAPE[1:]), normal(1, *SHAPE[1:], seed=1), normal(1, 2, *SHAPE[1:], seed=2)
     for length in (1e-1, 1.1e-3):
         target = null + length * direction / direction.norm()

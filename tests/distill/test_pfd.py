@@ -1,4 +1,4 @@
-"""PFD against the exact flows of Gaussians (gradients.md 2.10)."""
+"""PFD (arXiv 2605.09071) against the exact flows of Gaussians."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Particles under PFD find all of a target (gradients.md 5.5): up the flow of their own kernel density, down that of the prior."""
+"""Particles under PFD find all of a target: up the flow of their own kernel density, down that of the prior."""
 
 import pytest
 import torch

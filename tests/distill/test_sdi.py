@@ -1,4 +1,4 @@
-"""SDI against Gaussians (gradients.md 2.9): its noise, its contraction, its spread; and what the published code does at both ends."""
+"""SDI (arXiv 2405.15891) against Gaussians: its noise, its contraction, its spread; and what the published code does at both ends."""
 
 from itertools import pairwise
 

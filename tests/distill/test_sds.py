@@ -1,4 +1,4 @@
-"""SDS against Gaussians (gradients.md 2.1): its mean, its spread, its fixed points, its collapse."""
+"""SDS (arXiv 2209.14988) against Gaussians: its mean, its spread, its fixed points, its collapse."""
 
 import math
 
@@ -26,7 +26,7 @@ def run(prior, z, t, noise, guidance, target="", weighting="uniform"):
 
 @pytest.mark.parametrize(("level", "deviation"), [(50, 0.906), (500, 0.158), (900, 0.007)])
 def test_s1_s2_mean_and_spread_over_the_noise(level, deviation):
-    # T1: E[G/w] = sigma alpha (z - mu) / D, spread alpha^2 s^2 / D, with D = alpha^2 s^2 + sigma^2.
+    # E[G/w] = sigma alpha (z - mu) / D, spread alpha^2 s^2 / D, with D = alpha^2 s^2 + sigma^2.
     mean, variance, count = 0.7, 0.49, 100_000
     prior = gaussians([[mean]], [[variance]], {})
     alpha, sigma = (float(value) for value in prior.coefficients(torch.tensor([level])))
@@ -38,7 +38,7 @@ def test_s1_s2_mean_and_spread_over_the_noise(level, deviation):
     spread = alpha**2 * variance / total
     assert abs(float(residual.mean()) - expected) < 4 * spread / math.sqrt(count)
     assert float(residual.std()) == pytest.approx(spread, rel=0.02)
-    assert spread == pytest.approx(deviation, abs=6e-4)  # the specification's numbers
+    assert spread == pytest.approx(deviation, abs=6e-4)
 
 
 def descend(prior, z, steps, rate, guidance, target, level, seed=0):
@@ -57,7 +57,7 @@ def descend(prior, z, steps, rate, guidance, target, level, seed=0):
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 7.5, 100.0])
 def test_s3_guidance_overshoots_to_its_fixed_point(guidance):
-    # T2, equal covariances: mu_c + (g - 1)(mu_c - mu_u), the closed form of over-saturation; mu_c = 1, mu_u = 0.
+    # Equal covariances: mu_c + (g - 1)(mu_c - mu_u), the closed form of over-saturation; mu_c = 1, mu_u = 0.
     prior = gaussians([[1.0], [0.0]], [[0.5], [0.5]], {"target": [0], "": [1]})
     end = descend(prior, torch.zeros(1, 1, 1, 1, dtype=torch.float64), 200, 0.5, guidance, "target", 400)
     assert float(end) == pytest.approx(guidance, rel=1e-3, abs=1e-6)  # mu_u at g = 0, mu_c at g = 1
@@ -86,7 +86,7 @@ def test_the_residual_is_guidance_and_the_noise_term():
 
 
 def test_exchanging_the_texts_exchanges_g_and_one_minus_g():
-    # e_y + g (e_0 - e_y) = e_0 + (1 - g)(e_y - e_0) (gradients.md 1.3)
+    # e_y + g (e_0 - e_y) = e_0 + (1 - g)(e_y - e_0)
     prior = scene()
     z, t, noise, _ = some_latents(prior, [10, 420, 900])
     exchanged = gradient_of(SDSParameters(guidance=0.3), prior, z, t, noise, {"target": "", "null": "target"})
@@ -95,7 +95,7 @@ def test_exchanging_the_texts_exchanges_g_and_one_minus_g():
 
 @pytest.mark.parametrize("level", [50, 500, 900])
 def test_the_noise_is_subtracted(level):
-    # gradients.md 1.6: with e added, as arXiv 2401.00909 prints its Eq. 1, the mean is the same and the spread 1 + sigma^2/D, at least 1.
+    # With e added, as arXiv 2401.00909 prints its Eq. 1, the mean is the same and the spread 1 + sigma^2/D, at least 1.
     prior, count = gaussians([[0.7]], [[0.49]], {}), 50_000
     noise = torch.randn(count, 1, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     residual = run(prior, torch.full_like(noise, 0.7), torch.full((count,), level), noise, 1.0)
@@ -105,7 +105,7 @@ def test_the_noise_is_subtracted(level):
 
 
 def test_t3_particles_collapse_and_leave_modes_out():
-    # gradients.md 5.5: four Gaussians at (+-2, +-2), std .4, weights .4 .3 .2 .1; 200 particles, t ~ U{20..980}, w = sigma^2.
+    # Four Gaussians at (+-2, +-2), std .4, weights .4 .3 .2 .1; 200 particles, t ~ U{20..980}, w = sigma^2.
     prior = gaussians(
         [[2.0, 2.0], [-2.0, 2.0], [-2.0, -2.0], [2.0, -2.0]], [[0.16, 0.16]] * 4, {}, weights=torch.tensor([0.4, 0.3, 0.2, 0.1])
     )
@@ -135,7 +135,7 @@ def test_weightings_scale_the_residual_per_sample():
 
 
 def test_x0_weighting_is_a_difference_of_clean_estimates():
-    # z - x0h = (sigma/alpha)(eps - kappa), kappa = e for x_t made with e (gradients.md 1.5).
+    # z - x0h = (sigma/alpha)(eps - kappa), kappa = e for x_t made with e.
     prior = gaussians([[0.3]], [[0.5]], {})
     t = torch.tensor([600])
     z, noise = (torch.randn(1, 1, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
@@ -146,7 +146,7 @@ def test_x0_weighting_is_a_difference_of_clean_estimates():
 
 
 def test_fixed_noise_reproduces_ddim():
-    # F1 (gradients.md 2.13): descent with one noise, levels falling, and weight st_k - st_{k-1}, is DDIM from alpha z0 + sigma e.
+    # Descent with one noise, levels falling, and weight st_k - st_{k-1}, is DDIM from alpha z0 + sigma e.
     prior = gaussians([[1.0], [-2.0]], [[0.2], [0.6]], {"target": [0]})
     noise = torch.randn(1, 1, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     nodes = [980, 800, 640, 480, 300, 120, 20, -1]

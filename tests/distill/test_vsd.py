@@ -1,4 +1,4 @@
-"""VSD against critics that know (gradients.md 2.5, 5.5): it is SDS for one particle, and the target for many."""
+"""VSD (arXiv 2305.16213) against critics that know: it is SDS for one particle, and the target for many."""
 
 import math
 
@@ -104,7 +104,7 @@ def test_a_missing_critic_is_said():
         VSD.gradient(prior, z, t, {"noise": noise}, texts(prior, target="", critic=""), None, VSDParameters(guidance=1.0), MethodState())
 
 
-# Recovery of a distribution by particles, gradients.md 5.5.
+# Recovery of a distribution by particles.
 
 SHARES = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
 BANDWIDTH = 0.25
@@ -169,7 +169,7 @@ def test_vsd_with_the_exact_critic_recovers_every_mode_and_sds_does_not():
 
 @pytest.mark.long
 def test_vsd_recovers_the_four_modes_at_full_size():
-    # The specification measured fractions .39 .29 .20 .11, spread .398 and energy distance .0020; SDS: 1.093.
+    # Reference runs (docs/methods.md, "Four modes"): fractions .39 .29 .20 .11, spread .398 and energy distance .0020; SDS: 1.093.
     prior, z = four_modes(), start(200, 1.5)
     vsd, sds = (descend(method, prior, z, 4000, 0.1, BANDWIDTH) for method in (VSD, SDS))
     fractions, spread = modes(vsd, prior)

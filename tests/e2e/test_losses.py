@@ -125,6 +125,7 @@ def test_a_broker_killed_and_started_again_changes_nothing(server, undisturbed):
     assert same(disturbed, undisturbed)
 
 
+@pytest.mark.long
 def test_blender_closed_and_opened_again_brings_the_result_home(server, blender, tmp_path):
     path = str(tmp_path / "artist" / "apple.blend")
     with Artist(blender, tmp_path / "artist") as artist:
@@ -151,6 +152,7 @@ def test_blender_closed_and_opened_again_brings_the_result_home(server, blender,
         assert after["mark"] != before["mark"] and after["matrix"] == before["matrix"]
 
 
+@pytest.mark.long
 def test_a_link_lost_and_found_loses_nothing(tmp_path, blender):
     with Server(tmp_path / "server") as server, Artist(blender, tmp_path / "artist") as artist:
         artist.do("connect", address=server.address)

@@ -90,7 +90,7 @@ def test_strokes_become_a_flower_that_changes_its_colour_on_the_way(server, arti
 def test_a_mesh_changes_in_place_and_keeps_what_was_on_it(server, artist, tmp_path):
     connected(artist, server)
     before = artist.do("draw_pot")
-    job = submit(artist, prompt="a green apple", **QUICK)
+    job = submit(artist, prompt="a green apple", **(QUICK | {"steps": 40}))
     other = submit(artist, prompt="a red apple", **(QUICK | {"steps": 20, "preset": "quick"}))
     first = artist.wait(job, "the end", lambda row: row["asset"] or row["state"] == "failed", 300)
     assert first["state"] == "done", first

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from backend.cli.experiment import digest_of
@@ -38,6 +39,7 @@ def test_without_a_name_they_are_listed():
         (["tabel1"], "Did you mean 'table1'"),
         (["table1", "--budget", "quik"], "Did you mean 'quick'"),
         (["table1", "--equal", "row"], "Did you mean 'rows'"),
+        (["table1", "--precision", "bf61"], "Did you mean 'bf16'"),
         (["table1", "--prior", "nowhere"], "nowhere"),
         (["table1", "--write", "no_page.md"], "no_page.md"),
     ],
@@ -79,6 +81,29 @@ def test_table1_with_every_kind_of_line(tmp_path, tiny_folder):
     again = _invoke(*small)
     assert "12 cells, 12 of them done already" in again.stderr
     assert (tmp_path / "tables.md").read_text() == before and len((tmp_path / FILE).read_text().splitlines()) == 12
+
+
+def test_each_precision_has_cells_of_its_own(tmp_path, tiny_folder):
+    small = ["table1", "--prior", tiny_folder, "--captions", 2, "--steps", 4, "--seeds", 1, "--methods", "sds", "--out", tmp_path]
+    distances = []
+    for precision, done in (("fp32", 0), ("bf16", 0), ("bf16", 1), ("auto", 1)):  # on a CPU auto is fp32
+        result = _invoke(*small, "--precision", precision)
+        assert result.exit_code == 0, result.output
+        assert ("1 cells, 1 of them done already" in result.stderr) == bool(done)
+        assert f"--precision {'bf16' if precision == 'bf16' else 'fp32'}" in (tmp_path / "tables.md").read_text().splitlines()[0]
+        distances.append(_rows(tmp_path)["SDS"]["Frechet distance"])
+    assert distances[0] == distances[3] != distances[1] == distances[2]
+
+
+def test_a_prior_without_networks_refuses_another_precision(tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for colour in ("red", "green"):
+        Image.new("RGB", (64, 64), colour).save(pictures / f"{colour}.png")
+        (pictures / f"{colour}.txt").write_text(f"a {colour} apple")
+    result = _invoke("table1", "--prior", f"exemplar:{pictures}", "--precision", "bf16", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "in bf16" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path, tiny_folder):

@@ -9,19 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from backend.cli.experiment import digest_of
 from backend.errors import UserError
 from backend.evaluate.judge import load_judge
+from backend.experiments import shape_runs
 from backend.experiments.captions import CLEAN, caption_of, captions, known_nouns, renders
 from backend.experiments.contract import Cell, Plan, Result, Spread, Table
 from backend.experiments.janus import FRONTED
 from backend.experiments.judged import first_kept, keep_pictures
 from backend.experiments.registry import EXPERIMENTS, experiment
 from backend.experiments.report import csv_text, markdown_text, spread
+from backend.experiments.shape_runs import SHEET_PX
 from backend.experiments.write import publish, write_all
 from backend.priors.card import PriorCard, read_card
 from backend.priors.resolve import STARTER, resolve_prior
+from backend.render.sheet import tile
 from backend.zoo.captions import FULL, caption
 from backend.zoo.catalogue import NOUNS, make_object
 
@@ -74,7 +78,7 @@ def _janus_result(variant, noun, seed, iq, iv):
 
 
 def test_janus_gives_both_averages_of_the_gain():
-    """Gains of the published columns are ratios of means or means of ratios, and those differ (gradients.md 4.7)."""
+    """Gains of the published columns are ratios of means or means of ratios, and those differ (arXiv 2401.00909, table 1)."""
     results = [
         _janus_result("esd-1", "cat", 0, 1.0, 2.0),
         _janus_result("esd-1", "duck", 0, 3.0, 3.3),
@@ -220,6 +224,29 @@ def test_a_page_gets_tables_and_figures_between_its_marks(tmp_path):
     assert page.read_text() == once
     with pytest.raises(UserError, match="no place"):
         publish("painting", made, page)
+
+
+def test_single_runs_of_shapes_are_no_table_of_the_page(tmp_path):
+    spec = {"sketch": "flower", "prompt": "a red flower", "slack": 0.25, "bound": "symmetric", "seed": 0}
+    lone = Result(Cell("lone run", spec), {"noun": 1.0, "sheet": "gone.png"}, "", 1.0)
+    made = write_all(experiment("slack"), [lone], tmp_path, "How it was made.")
+    assert "lone run" in (tmp_path / "slack_each.csv").read_text() and "slack_each.csv" in (tmp_path / "tables.md").read_text()
+    assert "lone run" not in (tmp_path / "tables.md").read_text() and not [path for path in made if path.suffix == ".png"]
+
+
+def test_variants_of_shapes_are_drawn_down_and_what_they_were_tried_on_across(tmp_path, monkeypatch):
+    results, drawn = [], {}
+    for number, (variant, subject, seed) in enumerate([("a", "cup", 0), ("a", "hat", 0), ("b", "cup", 0), ("a", "cup", 1)]):
+        pictures = [np.full((8, SHEET_PX, SHEET_PX, 3), 50 * number + row, np.uint8) for row in range(2)]
+        Image.fromarray(tile([("colour", pictures[0]), ("clay", pictures[1])])).save(tmp_path / f"{number}.png")
+        results.append(Result(Cell(str(number), {"of": variant, "on": subject, "seed": seed}), {"sheet": f"{number}.png"}, "", 1.0))
+    monkeypatch.setattr(shape_runs, "picture_sheet", lambda path, rows, columns: drawn.update(rows=rows, columns=columns) or path)
+    places = (lambda result: result.cell.spec["of"], lambda result: result.cell.spec["on"])
+    assert shape_runs.comparison(results, tmp_path, tmp_path / "all.png", *places, views=(0, 2)) == [tmp_path / "all.png"]
+    assert drawn["columns"] == ["cup", "", "", "hat", "", ""]
+    values = {name: [int(picture.mean()) for picture in pictures] for name, pictures in drawn["rows"]}
+    assert values == {"a": [0, 0, 1, 50, 50, 51], "b": [100, 100, 101, 255, 255, 255]}
+    assert shape_runs.comparison([], tmp_path, tmp_path / "none.png", *places) == []
 
 
 def test_no_table_in_the_page_of_results_is_silently_of_other_weights():

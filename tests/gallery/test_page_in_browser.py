@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 
 import numpy as np
 import pytest
@@ -95,13 +96,24 @@ def test_the_asset_is_drawn_and_turns(page):
     assert coloured(page.picture("#canvas")) > 1.3 * coloured(first)
 
 
+def drawn_colours(page, patience_s=20.0):
+    """[N,3]: the coloured pixels of the canvas, as soon as there are any; it is drawn a frame after its asset has been read."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        picture = page.picture("#canvas")
+        found = picture[picture.max(-1).astype(int) - picture.min(-1) > 60]
+        if len(found):
+            return found
+    raise AssertionError("nothing coloured was drawn")
+
+
 def test_the_colours_are_those_of_the_asset(page):
     means = {}
     for word, channel in (("red", 0), ("blue", 2)):
         page.run(f"[...document.querySelectorAll('main [data-job]')].find((one) => one.dataset.job.includes('{word}')).click()")
+        page.until(f"document.getElementById('detail-title').textContent.includes('{word}')")
         page.until("Number(document.getElementById('stage').dataset.triangles) > 0")
-        picture = page.picture("#canvas")
-        inside = picture[picture.max(-1).astype(int) - picture.min(-1) > 60].mean(0)
+        inside = drawn_colours(page).mean(0)
         means[word] = inside
         assert inside.argmax() == channel
         click(page, "#close")

@@ -23,7 +23,7 @@ def test_guidance_is_convention_a(mixture):
     noise_target, noise_null = prior.predict_noise(z, t, target), prior.predict_noise(z, t, null)
     torch.testing.assert_close(guided(prior, z, t, target, null, 0.0), noise_null)
     torch.testing.assert_close(guided(prior, z, t, target, null, 7.5), noise_null + 7.5 * (noise_target - noise_null))
-    # Swapping the roles is g -> 1 - g (gradients.md 1.3).
+    # Swapping the roles is g -> 1 - g.
     torch.testing.assert_close(guided(prior, z, t, target, null, 7.5), guided(prior, z, t, null, target, -6.5))
     counting = CountingPrior(prior)
     torch.testing.assert_close(guided(counting, z, t, target, None, 1.0), noise_target)

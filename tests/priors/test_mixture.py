@@ -107,7 +107,7 @@ def field_of(prior):
 
 
 def test_solvers_converge_to_the_closed_form_ode():
-    # gradients.md 5.2: x_0 = mu + s (x_t - alpha mu) / sqrt(D_t), with D_t = alpha^2 s^2 + sigma^2
+    # x_0 = mu + s (x_t - alpha mu) / sqrt(D_t), with D_t = alpha^2 s^2 + sigma^2
     prior, t = gaussian(), 600
     alpha, sigma = (float(v) for v in prior.coefficients(torch.tensor([t])))
     x_t = torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64).view(3, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""Node lists, and the solvers against the closed-form flow of a Gaussian (gradients.md 1.4, 1.7, 2.10, 5.2)."""
+"""Node lists, and the solvers against the closed-form flow of a Gaussian."""
 
 from itertools import pairwise
 
@@ -126,7 +126,7 @@ def test_order_of_convergence_downward(solver, order):
 
 @pytest.mark.parametrize(("solver", "order"), [("ddim", 1), ("ab2", 2)])
 def test_order_of_convergence_upward(solver, order):
-    # 1.4: inversion is Euler in st too, of an error O(1/n); Adams-Bashforth of two steps is of second order.
+    # Inversion is Euler in st too, of an error O(1/n); Adams-Bashforth of two steps is of second order.
     prior, z = gaussian(), column(-1.0, 2.5)
     x_24 = prior.flow(z, CLEAN, 24)
     exact = prior.flow(z, CLEAN, LEVEL)
@@ -155,7 +155,7 @@ def test_inversion_and_sampling_are_no_inverses_but_their_round_trip_error_is_of
     [("ddim", "ddim", (0.82, 0.42, 0.21)), ("ddim", "dpmpp2m", (0.41, 0.21, 0.109)), ("ab2", "dpmpp2m", (0.35, 0.066, 0.009))],
 )
 def test_round_trip_errors_of_geometric_nodes_are_those_of_the_specification(inversion, solver, expected):
-    # 2.10: s = .7, |z - mu| = 4.147, n = 10, 20, 40. The nodes there are rounded upward, which shows in the last figures.
+    # s = .7, |z - mu| = 4.147, n = 10, 20, 40. The expected errors are of nodes rounded upward, which shows in the last figures.
     prior = gaussian(0.49, 0.0)
     errors = [round_trip(prior, column(4.147), geometric_nodes(ABAR, LEVEL, steps), inversion, solver) for steps in (10, 20, 40)]
     assert errors == pytest.approx(expected, rel=0.12, abs=0.008)
@@ -173,7 +173,7 @@ def test_two_step_inversion_pays_from_ten_nodes_on():
 
 
 def test_nodes_matter_more_than_the_solver():
-    # 2.10, n = 10: geometric .025 for DPM-Solver++(2M) and .435 for DDIM; uniform .227 and .442
+    # n = 10: geometric .025 for DPM-Solver++(2M) and .435 for DDIM; uniform .227 and .442
     prior = gaussian(0.49, 0.0)
     x_t = prior.flow(column(4.147), CLEAN, LEVEL)
     measured = [

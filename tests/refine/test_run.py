@@ -108,7 +108,7 @@ def test_one_encode_and_one_denoiser_call_a_step_and_no_decode(small_job, ball, 
 
 
 def test_colours_meet_the_encoder_the_preview_and_the_texture_with_the_same_bytes(small_job, ball, tiny_prior):
-    """A field of one linear colour: the same display value everywhere (refinement.md 1.1)."""
+    """A field of one linear colour: the same display value everywhere."""
     subject = prepare(small_job, Inputs(sketch=ball), torch.device("cpu"))
     with torch.no_grad():
         subject.field.output.zero_()

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from backend.evaluate.judge import load_judge
 from backend.refine.control import Control
+from backend.refine.inputs import Inputs
 from backend.refine.read_inputs import read_inputs
 from backend.refine.run import refine
 from protocol.job import Budget, JournalEntry, RefineJob, Steer
@@ -46,3 +49,15 @@ def test_steering_from_red_to_blue_moves_the_hue_and_replays():
     again = _run("a red flower", steered.journal)
     assert np.array_equal(steered.exported.base_colour, again.exported.base_colour)
     assert np.array_equal(steered.exported.vertices, again.exported.vertices)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("noun", ["apple", "cottage"])
+def test_nothing_of_the_first_noise_stays_in_a_picture_from_words(noun):
+    """At the card's rate for 500 even steps white bands stay in the apple, and the judge sees a pattern."""
+    jobs = [RefineJob(mode="image", preset="quick", prompt=f"a red {noun}", seed=seed, preview_every=0) for seed in (0, 5)]
+    shown = np.concatenate([refine(job, Inputs()).exported.pictures["picture"] for job in jobs]).astype(np.float32) / 255
+    judge = load_judge()
+    verdict = judge(torch.from_numpy(shown).movedim(-1, 1))
+    assert {judge.nouns[k] for k in verdict.noun.argmax(1)} == {noun}
+    assert {judge.patterns[k] for k in verdict.pattern.argmax(1)} == {"plain"}

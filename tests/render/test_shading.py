@@ -7,7 +7,7 @@ from backend.render.cameras import clip, orbit
 from backend.render.contract import Fragments
 from backend.render.rasterizer import choose_rasterizer
 from backend.render.shading import Lights, albedo, camera_lights, lambert, normal, textureless, unlit
-from backend.render.sheet import display_pictures, render_sheet, sheet_cameras, tile
+from backend.render.sheet import cut, display_pictures, render_sheet, sheet_cameras, tile
 from backend.render.silhouette import silhouette_iou
 
 from .shapes import rig, sphere, torus
@@ -128,6 +128,12 @@ def test_tile_puts_rows_of_different_length_on_one_sheet():
     assert (sheet[14 + 1, 3] == 0).all()
     with pytest.raises(ValueError, match="row"):
         tile([])
+
+
+def test_a_picture_is_cut_out_of_its_sheet():
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8, 3), dtype=np.uint8)
+    sheet = tile([("first", pictures[0]), ("second", pictures[1])])
+    assert all((cut(sheet, row, column, 8) == pictures[row, column]).all() for row in range(2) for column in range(3))
 
 
 def test_silhouette_iou():

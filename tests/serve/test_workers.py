@@ -123,7 +123,7 @@ def test_two_devices_run_two_jobs_and_a_third_waits(start, connect):
     steps = {}
 
     def both(message):
-        if getattr(message.body, "step", 0):
+        if getattr(message.body, "step", 0) and message.body.state == "running":
             steps[message.body.job] = message.body.device
         return len(steps) == 2
 

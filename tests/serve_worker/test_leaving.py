@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 import numpy as np
+import pytest
 
 from backend.serve.orders import Ended, Held, Moved, Quit, Turn, Turned
 from protocol.job import Steer
@@ -15,6 +16,7 @@ from tests.serve_worker.broker import result, stored
 WIDER, NARROWER = Steer(slack=0.9), Steer(slack=0.1)
 
 
+@pytest.mark.long
 def test_told_to_leave_once_and_killed_twice_it_still_makes_the_same_asset(broker, shared, job, ball, tmp_path):
     """Steered in two attempts; each attempt is given the journal of what was heard before it, as the broker does it."""
     name, journal, moments, folder = "d" * 32, [], random.Random(3), tmp_path / "killed"

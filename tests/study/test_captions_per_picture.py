@@ -47,3 +47,13 @@ def test_a_critic_is_told_the_cameras(prior):
         return float((ends[0].latents - ends[1].latents).detach().abs().max())
 
     assert apart(False) < 1e-4 < 1e-3 < apart(True)
+
+
+def test_a_critic_is_taught_without_cameras_as_often_as_asked(prior):
+    for share, losses in ((0.0, {"critic", "critic_camera"}), (1.0, {"critic", "critic_camera_free"})):
+        run = PictureRun(prior, "vsd", {"camera_dropout": share}, "a red mug", count=4, seed=1, around=True)
+        try:
+            made = run.critic.train_step(run.latents.detach(), run.conditions["critic"], run.pose, torch.Generator().manual_seed(0))
+        finally:
+            run.close()
+        assert set(made) == losses

@@ -56,7 +56,7 @@ def test_gaussian_fit_of_the_target_itself_and_of_half_its_spread():
 
 @pytest.mark.parametrize(("name", "shares", "within"), [("modes", (0.4, 0.3, 0.2, 0.1), 0.4), ("circles", (0.4, 0.6), 0.163)])
 def test_a_fresh_sample_has_the_stated_statistics(name, shares, within):
-    """gradients.md 5.5: fractions as the weights, standard deviation .4 in a mode, radial error .163, a small energy distance."""
+    """Fractions as the weights, standard deviation .4 in a mode, radial error .163, a small energy distance."""
     on = bed(name)
     found = fit(on.sample(4000, 1), on.target(3000, 0), on)
     assert found.fractions == pytest.approx(shares, abs=0.03)

@@ -50,13 +50,13 @@ def test_every_entry_moves_and_declares_its_rows(name, entry):
 
 
 def test_sds_leaves_at_least_one_mode_with_under_two_percent():
-    """gradients.md 5.5."""
+    """SDS drops modes (docs/methods.md, "Four modes")."""
     found = _fit(_run("modes", "sds", 200))
     assert min(found.fractions) < 0.02 and found.fractions[0] > 0.6
 
 
 def test_vsd_with_the_exact_marginal_critic_reaches_every_mode():
-    """gradients.md 5.5: fractions .39 .29 .20 .11, standard deviation .398."""
+    """A reference run (docs/methods.md, "Four modes"): fractions .39 .29 .20 .11, standard deviation .398."""
     run = _run("modes", "vsd", 0)
     run.cloud.rate = 1.0
     for _ in range(250):
@@ -67,7 +67,7 @@ def test_vsd_with_the_exact_marginal_critic_reaches_every_mode():
 
 
 def test_vsd_equals_esd_with_lambda_one_and_sds_equals_lambda_zero_on_the_family():
-    """gradients.md 2.11 and 4.6: among particles VSD's critic is the marginal one, in the family it is one point's."""
+    """Among particles VSD's critic is the marginal one, in the family it is one point's."""
     vsd, esd = _run("modes", "vsd", 5), _run("modes", "esd", 5)
     assert torch.allclose(vsd.cloud.points(100), esd.cloud.points(100), atol=1e-12)
     sds, zero = _run("gaussian", "sds", 5), _run("gaussian", "esd", 5, given={"lambda": 0.0})
@@ -75,7 +75,7 @@ def test_vsd_equals_esd_with_lambda_one_and_sds_equals_lambda_zero_on_the_family
 
 
 def test_esd_on_the_gaussian_keeps_more_spread_with_more_lambda():
-    """gradients.md 4.6: the trace ratio grows with lambda, below .01 at 0, near 1 at 1 (here from nearby, in larger steps)."""
+    """The trace ratio grows with lambda, below .01 at 0, near 1 at 1 (here from nearby, in larger steps)."""
     ratios = []
     for value in (0.0, 0.8, 1.0):
         entry = chosen("gaussian", ["esd"], {"esd": {"lambda": value}})[0]
