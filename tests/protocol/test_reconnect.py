@@ -24,7 +24,7 @@ def lose_link(client, server):
 
 
 def come_back(client, server, then=lambda events: False):
-    return drive(client, server, until=lambda events: reached(Link.READY)(events) or then(events), within_s=3)
+    return drive(client, server, until=lambda events: reached(Link.READY)(events) or then(events))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_an_upload_goes_on_from_the_acknowledged_offset(client, server):
     had = {digest: len(data) for digest, data in server.uploads.items()}
     lose_link(client, server)
     del server.rules[Chunk]
-    drive(client, server, until=has(JobChanged), within_s=3)
+    drive(client, server, until=has(JobChanged))
     assert [type(message.body) for message in server.heard[:2]] == [Hello, Submit]
     first = server.of(Chunk)[0].body
     assert first.offset == had[first.digest] > 2**20
@@ -55,7 +55,7 @@ def test_an_upload_survives_a_server_that_lost_its_last_bytes(client, server):
     lose_link(client, server)
     del server.rules[Chunk]
     server.uploads = {digest: data[: 2**20] for digest, data in server.uploads.items()}
-    drive(client, server, until=has(JobChanged), within_s=3)
+    drive(client, server, until=has(JobChanged))
     assert server.of(Chunk)[0].body.offset == 2**20
     assert all(bytes(data) == LARGE["vertices"].tobytes() for data in server.uploads.values())
 
@@ -74,7 +74,7 @@ def test_a_result_goes_on_from_the_piece_that_arrived(submitted, server):
     received = only(drive(submitted, server, until=has(Pulling, 5)), Pulling)[-1].received
     lose_link(submitted, server)
     del server.rules[Pull]
-    events = drive(submitted, server, until=has(ResultArrived), within_s=4)
+    events = drive(submitted, server, until=has(ResultArrived))
     first = server.of(Pull)[0].body
     assert (first.name, first.offset) == ("vertices", received - 3_000_000)
     (result,) = only(events, ResultArrived)
@@ -102,7 +102,7 @@ def test_unacknowledged_commands_are_sent_again_with_their_number(submitted, ser
     drive(submitted, server, until=lambda _: server.of(Pause))
     lose_link(submitted, server)
     del server.rules[Pause]
-    drive(submitted, server, until=lambda _: server.of(Resume), within_s=3)
+    drive(submitted, server, until=lambda _: server.of(Resume))
     order = [(type(m.body), m.header.seq) for m in server.heard if m.header.job]
     assert order == [(Attach, 0), (Pause, 1), (Resume, 2)]
     settle(submitted, server)
@@ -135,7 +135,7 @@ def test_credit_and_faces_are_renewed(submitted, server):
     server.preview(SMALL["vertices"], faces, colours)
     drive(submitted, server, until=has(PreviewArrived))
     lose_link(submitted, server)
-    drive(submitted, server, until=lambda _: server.of(Grant), within_s=3)
+    drive(submitted, server, until=lambda _: server.of(Grant))
     assert (server.of(Grant)[0].body.previews, server.of(Grant)[0].body.max_vertices) == (3, 700)
     server.preview(SMALL["vertices"], None, colours)
     events = drive(submitted, server, until=has(Faulted))
@@ -151,7 +151,7 @@ def test_a_forget_whose_answer_was_lost(submitted, server):
     drive(submitted, server, until=lambda _: server.of(Forget))
     lose_link(submitted, server)
     server.rules[Forget] = lambda message: server.refuse(message, "unknown_job")
-    events = drive(submitted, server, until=has(JobsListed), within_s=3) + settle(submitted, server)
+    events = drive(submitted, server, until=has(JobsListed)) + settle(submitted, server)
     assert not only(events, Faulted)
     assert only(events, JobsListed)[0].jobs == ()
 
@@ -162,7 +162,7 @@ def test_a_job_the_server_has_lost_is_told_and_dropped(submitted, server):
     drive(submitted, server, until=lambda _: server.of(Pause))
     server.states.clear()
     lose_link(submitted, server)
-    events = drive(submitted, server, until=has(Faulted), within_s=3) + settle(submitted, server)
+    events = drive(submitted, server, until=has(Faulted)) + settle(submitted, server)
     (fault,) = only(events, Faulted)
     assert (fault.job, fault.fault.code) == (JOB, "unknown_job")
     lose_link(submitted, server)

@@ -18,7 +18,7 @@ from protocol.job import RefineJob
 from protocol.messages import ENDED, Cancel, Chunk, Fault, Header, Hello, JobState, ListJobs, Pull, Submit, Welcome
 from protocol.version import VERSION
 
-PATIENCE_S = 15.0
+PATIENCE_S = 90.0
 
 
 class Server:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from backend.serve.broker import Settings, serve
 from backend.serve.workers import Deadlines
 from protocol.messages import Limits
 
-QUICK = Deadlines(start=20.0, silence=1.5, cancel=0.5, leave=5.0, retry=(0.05, 0.5))
+QUICK = Deadlines(start=60.0, silence=1.5, cancel=0.5, leave=5.0, retry=(0.05, 0.5))
 
 
 def main(data, options):
@@ -21,7 +22,7 @@ def main(data, options):
         devices=tuple(options.get("devices", ["cpu"])),
         priors=tuple(options.get("priors", [])),
         worker_command=options.get("worker", [sys.executable, "-m", "tests.serve.fake_worker"]),
-        deadlines=QUICK,
+        deadlines=replace(QUICK, **options.get("deadlines", {})),
         limits=msgspec.convert(options.get("limits", {}), Limits),
     )
     serve(settings, lambda address: print(json.dumps({"address": address, "torch": "torch" in sys.modules}), flush=True))

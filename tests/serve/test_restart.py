@@ -4,7 +4,6 @@ import json
 import secrets
 import shutil
 import signal
-import time
 
 import pytest
 
@@ -82,7 +81,7 @@ def test_a_restart_with_jobs_in_every_state(start, connect, number):
 
 
 def test_a_second_signal_does_not_wait_for_stubborn_workers(start, connect):
-    server = start()
+    server = start(deadlines={"leave": 1e6})
     peer = connect(server)
     job = peer.submit(prompt="a stubborn thing", steps=100_000)
     peer.wait_step(job, 25)
@@ -94,9 +93,7 @@ def test_a_second_signal_does_not_wait_for_stubborn_workers(start, connect):
     server.process.send_signal(signal.SIGINT)
     peer.wait(lambda m: isinstance(m.body, Bye))
     assert server.process.poll() is None
-    began = time.monotonic()
     assert server.stop(signal.SIGINT) == 0
-    assert time.monotonic() - began < 2.0
     again = connect(start(), token=peer.token)
     state = again.ask(Attach(), job).body
     assert state.state in ("queued", "preparing", "running")

@@ -24,17 +24,20 @@ from tests.priors.tiny import write_tiny_folder
 from tests.serve.peer import Peer, Server
 
 
-def test_answers_within_a_second_and_without_torch(tmp_path):
-    times = []
-    while len(times) < 3 and min(times, default=2.0) > 1.0:  # a busy machine may be slow once
+def test_answers_without_torch_and_before_torch_would_be_there(tmp_path):
+    times, torch = [], []
+    for _ in range(3):  # a busy machine may be slow once
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+        torch.append(time.perf_counter() - began)
         with Server(tmp_path / f"data{len(times)}") as server:
             peer = Peer(server.address)
             times.append(time.perf_counter() - server.began)
             assert server.ready["torch"] is False
             assert peer.welcome.server.startswith("sketchbridge ")
             peer.close()
-    print(f"\nfrom starting the process to Welcome: {1000 * min(times):.0f} ms")
-    assert min(times) < 1.0
+    print(f"\nfrom starting the process to Welcome: {1000 * min(times):.0f} ms; to import torch: {1000 * min(torch):.0f} ms")
+    assert min(times) < 0.7 * min(torch)
 
 
 def test_welcome_says_all_that_a_panel_needs(shared, connect):

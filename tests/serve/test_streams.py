@@ -138,15 +138,11 @@ def test_a_client_that_asks_and_never_reads_is_dropped(start, connect):
     job = greedy.submit()
     greedy.wait_state(job, "done")
     before = _memory(server)
-    slowest = 0.0
     for _ in range(10):
         for _ in range(60):
             greedy.say(Pull(name="vertices", offset=0), job)
-        asked = time.monotonic()
         assert isinstance(other.ask(Ping()).body, Pong)
-        slowest = max(slowest, time.monotonic() - asked)
     assert _memory(server) - before < 400 * 2**20
-    assert slowest < 2.0
     greedy.drain(0.2)
     assert greedy.ask(Ping()).body.code == "hello", "it may come back"
     again = connect(server, token=greedy.token)
