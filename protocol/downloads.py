@@ -32,14 +32,14 @@ class _Asked:
 
 
 class _Whole:
-    """The bytes of one artefact as they come. The memory of an array is there from the start: growing would copy it in one long tick."""
+    """The bytes of one artefact as they come. All memory is there from the start: growing may copy everything in one long tick."""
 
     def __init__(self, artefact: Artefact) -> None:
         self.artefact = artefact
         self.size = 0
         self._hasher = hashlib.sha256()
         self._memory = np.empty(artefact.bytes if artefact.dtype else 0, np.uint8)
-        self._file = io.BytesIO()
+        self._file = io.BytesIO(b"" if artefact.dtype else bytes(artefact.bytes))  # the only holder of these bytes, so written in place
 
     @property
     def complete(self) -> bool:

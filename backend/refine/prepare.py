@@ -112,7 +112,7 @@ def _from_sketch(job: RefineJob, sketch: TriangleMesh, keep: np.ndarray | None, 
 
 
 def _from_nothing(job: RefineJob, device: torch.device) -> Subject:
-    """A haze where a stage works on one; and a noisy ball, since a clean one cannot open holes."""
+    """A ball, noisy so that there is something to follow on every side; and a haze where a stage works on one (docs/results.md, E3)."""
     grid = KuhnGrid(job.grid or (48 if device.type == "cpu" else 96), device)
     side = grid.n + 1
     coarse = torch.randn(1, 1, 9, 9, 9, generator=generator(job.seed, "start shape")).to(device)
