@@ -13,6 +13,8 @@ DPI, WIDTH_IN = 150, 7.2
 MARK, LINES = "#c44601", ("#1f6fb2", "#c44601", "#3a8f5c", "#8a5fb0", "#7a7a7a", "#b8860b")
 GREY = "#8c8c8c"
 LETTERS = 14  # above a column
+NARROW = 2.0
+"""A logarithmic axis reaches this factor beyond values that are closer together."""
 
 
 class Mark(NamedTuple):
@@ -44,6 +46,10 @@ def scatter(
         side.set_major_formatter("{x:g}")
         side.set_minor_formatter("{x:g}")
     axis.margins(x=0.14, y=0.1)
+    heights = [mark.y.mean for mark in marks] + [value for _, value in levels]
+    for is_log, values, limit in ((log_x, [mark.x.mean for mark in marks], axis.set_xlim), (log_y, heights, axis.set_ylim)):
+        if is_log and max(values) < NARROW * min(values):  # of one value alone the axis would have no length
+            limit(min(values) / NARROW, max(values) * NARROW)
     lowest = min((value for _, value in levels), default=0.0)
     for label, value in levels:
         axis.axhline(value, color=GREY, linewidth=1, linestyle="--", zorder=1)
