@@ -174,7 +174,7 @@ def test_a_local_server_that_ends_by_itself_shows_its_last_lines(local):
     assert (server.folder / "server.log.1").exists()
 
 
-def test_a_stubborn_local_server_is_not_waited_for_and_ended_at_the_deadline(local):
+def test_a_stubborn_local_server_is_ended_at_the_deadline(local):
     server = local("--stubborn")
     server.start()
     pid = until(server, "up").address and server.pid

@@ -141,7 +141,9 @@ def test_a_client_that_asks_and_never_reads_is_dropped(start, connect):
     for _ in range(10):
         for _ in range(60):
             greedy.say(Pull(name="vertices", offset=0), job)
+        asked = time.monotonic()
         assert isinstance(other.ask(Ping()).body, Pong)
+        assert time.monotonic() - asked < 10, "the greedy one held it up"
     assert _memory(server) - before < 400 * 2**20
     greedy.drain(0.2)
     assert greedy.ask(Ping()).body.code == "hello", "it may come back"
