@@ -7,10 +7,14 @@ The camera is a condition (ProlificDreamer, arXiv 2305.16213, section 3.2): came
 biases, added to the embedding of t. The all-zero pose therefore adds exactly nothing, which is "no camera"; for a real pose the last of
 the 16 numbers is 1 and serves the first layer as its bias.
 
+That alone is slow: in 200 lessons on 16 pictures the starter's critic denoises no better for knowing whose picture it sees
+(docs/results.md, "Views that differ"). With `camera_map` the first layer also feeds a map of the latents' shape, added to the input.
+
 Adapter and camera embedding are float32 whatever the network is: a layer's input is cast up for the adapter, and its sum is cast back.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -56,9 +60,19 @@ class LoRACritic:
     """See `Critic`. As long as nothing was learnt it predicts what the prior predicts, bit for bit."""
 
     def __init__(
-        self, prior: Prior, *, rank: int = 4, rate: float = 1e-4, camera_dropout: float = 0.1, generator: torch.Generator | None = None
+        self,
+        prior: Prior,
+        *,
+        rank: int = 4,
+        rate: float = 1e-4,
+        camera_dropout: float = 0.1,
+        camera_map: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         """rank: of the adapter. rate: of AdamW. camera_dropout: share of the samples that are taught without their camera.
+
+        camera_map: the camera also as a map at the input, by which views are told apart sooner; as many more weights as the width of the
+        embedding of t times the size of the latents.
 
         generator: on the host, for the first weights; a fixed one by default. Errors: UserError for a prior without a network.
         """
@@ -73,9 +87,13 @@ class LoRACritic:
         self._places = [_Place(self._unet.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], layer) for name, layer in named]
         width = self._unet.time_embedding.linear_2.out_features
         with torch.random.fork_rng(devices=[]):  # the layers' own first weights are drawn and replaced
-            first, last = nn.Linear(POSE_SIZE, width, bias=False), nn.Linear(width, width, bias=False)
-        self._camera = nn.Sequential(first, nn.SiLU(), last).to(prior.device)
-        weights = {"camera.first": first.weight, "camera.last": last.weight}
+            first = nn.Linear(POSE_SIZE, width, bias=False).to(prior.device)
+            self._camera = nn.Sequential(first, nn.SiLU())
+            self._to_time = nn.Linear(width, width, bias=False).to(prior.device)
+            self._to_input = nn.Linear(width, math.prod(prior.latent_shape), bias=False).to(prior.device) if camera_map else None
+        weights = {"camera.first": first.weight, "camera.last": self._to_time.weight}
+        if self._to_input is not None:
+            weights["camera.map"] = self._to_input.weight
         for name, layer in named:
             weights[f"{name}.A"], weights[f"{name}.B"] = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
         with torch.no_grad():
@@ -155,20 +173,29 @@ class LoRACritic:
         """The network with the adapter in its layers and the camera rows [N,16] in its embedding of t."""
         if self._unet is None:
             raise RuntimeError("this critic was closed")
-        embedding = self._camera(camera)
+        features = self._camera(camera)
+        embedding = self._to_time(features)
+        added = None if self._to_input is None else self._to_input(features).unflatten(1, self._prior.latent_shape)
 
         def add_camera(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
             summed: Tensor = output.float() + embedding
             return summed.to(output.dtype)
 
+        def add_map(module: nn.Module, inputs: Any) -> Any:
+            latents, *others = inputs
+            return ((latents.float() + added).to(latents.dtype), *others)
+
         # A hook fits every UNet; `class_embedding` would have to be there in the prior's passes too.
-        hook = self._unet.time_embedding.register_forward_hook(add_camera)
+        hooks = [self._unet.time_embedding.register_forward_hook(add_camera)]
+        if added is not None:
+            hooks.append(self._unet.register_forward_pre_hook(add_map))
         try:
             for owner, child, layer in self._places:
                 setattr(owner, child, layer)
             yield
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
             for owner, child, layer in self._places:
                 setattr(owner, child, layer.get_base_layer())
 

@@ -68,6 +68,10 @@ CameraDropout: TypeAlias = Annotated[
     float,
     Meta(ge=0.0, le=1.0, title="Camera dropout", description="Share of the critic's lessons that are taught without the camera."),
 ]
+CameraMap: TypeAlias = Annotated[
+    bool,
+    Meta(title="Camera map", description="The critic also learns a map of each camera's view: it tells views apart sooner, and is larger."),
+]
 
 
 class SDSParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,6 +128,7 @@ class VSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     critic_rate: CriticRate = 1e-4
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1
+    camera_map: CameraMap = False
     perp_neg: PerpNeg = False
 
 
@@ -251,6 +256,7 @@ class ESDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     critic_rate: CriticRate = 1e-4
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1
+    camera_map: CameraMap = False
     perp_neg: PerpNeg = False
 
 
@@ -292,6 +298,7 @@ class JSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     critic_rate: CriticRate = 1e-4
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1
+    camera_map: CameraMap = False
     perp_neg: PerpNeg = False
 
 

@@ -1,9 +1,9 @@
 """Mode collapse: SDS, VSD and ESD at several lambda, by IQ, IV and IG (ESD, arXiv 2401.00909, table 1).
 
-Two ways. "particles": pictures of one prompt that stand for views from as many sides, which the critic is told; nothing holds them
-together, so what a method does to the joint distribution shows undiluted and cheaply. The prompt has no view words, which would spread
-the views by themselves. "objects": assets of prompt mode, whose views agree in what they show but need not differ in side: besides the
-gains, the share of side and back views that look like a front.
+Two ways. "particles": pictures of one prompt that stand for views from as many sides, which the critic is told; they begin alike, and
+nothing holds them together after that, so what a method does to the joint distribution shows undiluted and cheaply. The prompt has no
+view words, which would spread the views by themselves. "objects": assets of prompt mode, whose views agree in what they show but need not
+differ in side: besides the gains, the share of side and back views that look like a front.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from backend.distill.parameters import PARAMETERS
 from backend.errors import NumericalError
 from backend.evaluate.metrics import inception, mean_gain
 from backend.experiments.captions import Caption, caption_of, known_nouns
@@ -36,12 +35,12 @@ VARIANTS: dict[str, tuple[str, str, dict[str, Setting]]] = {
     "vsd": ("VSD", "vsd", {}),
     **{name: (f"ESD, λ {value:g}", "esd", {"lambda": value}) for name, value in LAMBDA_OF.items()},
 }
-CAMERA_DROPOUT = 0.5
-"""Of the particles' critics: what they say without a camera is all that lambda acts through, and 200 steps are few to learn it in."""
+CRITIC: dict[str, Setting] = {"camera_dropout": 0.5, "camera_map": True}
+"""Of the particles: lambda acts through what the critic says with a camera and without, and 200 steps are few to learn both in."""
 OBJECT_VARIANTS = ("sds", "vsd", "esd-0.5", "esd-1")
 PARTICLES = 16
 SHOWN = 8
-VERSION = 2
+VERSIONS = {"particles": 3, "objects": 2}
 BOTH = ("IQ", "IV", "IG of means", "mean IG")
 
 
@@ -64,7 +63,8 @@ class Janus:
                     ("objects", [name for name in chosen if name in OBJECT_VARIANTS], plan.steps or (60 if plan.size == "quick" else -1)),
                 ):
                     for name in names:
-                        spec = {"version": VERSION, "form": form, "variant": name, "caption": list(caption), "seed": seed, "steps": steps}
+                        spec = {"version": VERSIONS[form], "form": form, "variant": name, "caption": list(caption)}
+                        spec |= {"seed": seed, "steps": steps}
                         cell = Cell(f"{form}, {caption.text}: {VARIANTS[name][0]}, seed {seed}", spec)
                         made.append(settled(cell, staged(_job(cell), plan.card), plan.card) if form == "objects" else cell)
         return sorted(made, key=lambda cell: cell.spec["form"] == "objects")  # the cheap and telling ones first
@@ -119,8 +119,8 @@ class Janus:
             "Spreads are over seeds; prompts are the same for all, so that their choice is not in the spreads."
         )
         particles = (
-            f"{note} {PARTICLES} pictures of one prompt without view words; fronts: share of them that look like a front view. Apart: mean "
-            "distance between two of them in the judge's embedding."
+            f"{note} {PARTICLES} pictures of one prompt without view words, which begin alike. Fronts: share of them that look like a front"
+            " view. Apart: mean distance between two of them in the judge's embedding."
         )
         objects = (
             f"{note} 24 views of an asset of prompt mode. View accuracy: share of views judged to be what they are; false fronts: share of "
@@ -172,8 +172,7 @@ class Janus:
 
 def _particles(cell: Cell, context: Context, count: int) -> PictureRun:
     _, method, parameters = VARIANTS[cell.spec["variant"]]
-    if "camera_dropout" in PARAMETERS[method].__struct_fields__:
-        parameters = {**parameters, "camera_dropout": CAMERA_DROPOUT}
+    parameters = {**parameters, **(CRITIC if method in ("vsd", "esd") else {})}
     return PictureRun(context.prior, method, parameters, cell.spec["caption"][0], count=count, seed=cell.spec["seed"], around=True)
 
 

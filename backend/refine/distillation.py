@@ -109,6 +109,7 @@ class Distillation:
                 rank=self.parameters.critic_rank,
                 rate=self.parameters.critic_rate,
                 camera_dropout=self.parameters.camera_dropout,
+                camera_map=self.parameters.camera_map,
                 generator=generator(seed, "critic", first_step),
             )
 

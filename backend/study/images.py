@@ -49,7 +49,10 @@ class PictureRun:
         source_prompt: str = "",
         around: bool = False,
     ) -> None:
-        """`prompt`: one for all pictures, or one for each. `around`: they stand for views from as many sides, which a critic is told."""
+        """`prompt`: one for all pictures, or one for each.
+
+        `around`: they stand for views of one thing from as many sides, which a critic is told; as views of a ball do, they begin alike.
+        """
         self.name, self.seed, self.count = name, seed, count
         self.prior = CountingPrior(prior)
         self.method = methods.method(name)
@@ -65,7 +68,7 @@ class PictureRun:
         source = source_prompt if self.method.uses_reference else ""
         self.conditions: dict[str, Condition] = _conditions(prior, [prompt] * count if isinstance(prompt, str) else prompt, roles, source)
         self.reference: Tensor | None = None
-        self.latents = start_noise(prior, count, seed)
+        self.latents = start_noise(prior, 1, seed).repeat(count, 1, 1, 1) if around else start_noise(prior, count, seed)
         if self.method.uses_reference:
             if not source_prompt.strip():
                 raise UserError(f"{self.method.title} edits a given picture.", "Say with --source-prompt what it is to begin with.")
@@ -82,6 +85,7 @@ class PictureRun:
                 rank=self.parameters.critic_rank,
                 rate=self.parameters.critic_rate,
                 camera_dropout=self.parameters.camera_dropout,
+                camera_map=self.parameters.camera_map,
                 generator=generator(seed, "critic"),
             )
         self.pose = _pose_around(count, prior.device) if around else None
