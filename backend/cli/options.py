@@ -28,7 +28,7 @@ def make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another command may share the folder
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(

@@ -67,12 +67,16 @@ class LoRACritic:
         rate: float = 1e-4,
         camera_dropout: float = 0.1,
         camera_map: bool = False,
+        lessons: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
         """rank: of the adapter. rate: of AdamW. camera_dropout: share of the samples that are taught without their camera.
 
         camera_map: the camera also as a map at the input, by which views are told apart sooner; as many more weights as the width of the
         embedding of t times the size of the latents.
+
+        lessons: optimiser steps of one `train_step`, by which the critic keeps up (the two time-scales of DMD2, arXiv 2405.14867,
+        section 4.2).
 
         generator: on the host, for the first weights; a fixed one by default. Errors: UserError for a prior without a network.
         """
@@ -81,7 +85,7 @@ class LoRACritic:
             prior = prior.prior
         self._prior: Any = prior
         self.rows = 0
-        self._dropout = camera_dropout
+        self._dropout, self._lessons = camera_dropout, lessons
         generator = generator or torch.Generator().manual_seed(0)
         named = _adapter_layers(self._unet, rank)
         self._places = [_Place(self._unet.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], layer) for name, layer in named]
@@ -121,11 +125,17 @@ class LoRACritic:
         return list(noise.chunk(copies))
 
     def train_step(self, latents: Tensor, condition: Condition, pose: Pose | None, generator: torch.Generator) -> dict[str, Tensor]:
-        """One AdamW step on mean |output - target|^2, in what the network itself puts out, at t ~ U{0..T-1}.
+        """So many AdamW steps as asked for, on mean |output - target|^2, in what the network itself puts out, at t ~ U{0..T-1}.
 
-        Losses: "critic" over all samples, "critic_camera" and "critic_camera_free" over those taught with and without a camera, where
-        there are such. Numbers are drawn in the order t, noise, camera dropout.
+        Losses of the last one: "critic" over all samples, "critic_camera" and "critic_camera_free" over those taught with and without a
+        camera, where there are such. Numbers are drawn in the order t, noise, camera dropout.
         """
+        losses: dict[str, Tensor] = {}
+        for _ in range(self._lessons):
+            losses = self._lesson(latents, condition, pose, generator)
+        return losses
+
+    def _lesson(self, latents: Tensor, condition: Condition, pose: Pose | None, generator: torch.Generator) -> dict[str, Tensor]:
         latents = latents.detach().float()
         views, device = latents.shape[0], latents.device
         t = torch.randint(0, self._prior.timesteps, (views,), generator=generator)

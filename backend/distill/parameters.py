@@ -72,6 +72,10 @@ CameraMap: TypeAlias = Annotated[
     bool,
     Meta(title="Camera map", description="The critic also learns a map of each camera's view: it tells views apart sooner, and is larger."),
 ]
+CriticLessons: TypeAlias = Annotated[
+    int,
+    Meta(ge=1, le=100, title="Critic lessons", description="Lessons of the critic in a step: more keep up better, each costs three rows."),
+]
 
 
 class SDSParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +133,7 @@ class VSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1
     camera_map: CameraMap = False
+    critic_lessons: CriticLessons = 1
     perp_neg: PerpNeg = False
 
 
@@ -257,6 +262,7 @@ class ESDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1
     camera_map: CameraMap = False
+    critic_lessons: CriticLessons = 1
     perp_neg: PerpNeg = False
 
 
@@ -299,6 +305,7 @@ class JSDParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     critic_rank: CriticRank = 4
     camera_dropout: CameraDropout = 0.1
     camera_map: CameraMap = False
+    critic_lessons: CriticLessons = 1
     perp_neg: PerpNeg = False
 
 

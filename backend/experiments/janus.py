@@ -22,25 +22,24 @@ from backend.experiments.judged import first_kept, judge_of, keep_pictures, shar
 from backend.experiments.object_runs import by_seed, failures, finished, gains, run_object, seconds_of_job, staged
 from backend.experiments.report import spread
 from backend.experiments.shape_runs import settled
-from backend.refine.estimate import TRAINING_ROWS
+from backend.refine.estimate import lesson_rows
 from backend.refine.inputs import Inputs
 from backend.study.images import PictureRun
 from backend.zoo.catalogue import draw_colour
 from protocol.job import RefineJob, Setting
 
 FRONTED = ("snowman", "fish", "chair", "duck", "cat", "car")  # of the others the judge does not tell the views
-LAMBDA_OF = {f"esd-{value:g}": value for value in (0.5, 0.75, 1.0)}
+LAMBDA_OF = {f"esd-{value:g}": value for value in (0.5, 1.0)}
 VARIANTS: dict[str, tuple[str, str, dict[str, Setting]]] = {
     "sds": ("SDS", "sds", {}),
     "vsd": ("VSD", "vsd", {}),
     **{name: (f"ESD, λ {value:g}", "esd", {"lambda": value}) for name, value in LAMBDA_OF.items()},
 }
-CRITIC: dict[str, Setting] = {"camera_dropout": 0.5, "camera_map": True}
+CRITIC: dict[str, Setting] = {"camera_dropout": 0.5, "camera_map": True, "critic_lessons": 4}
 """Of the particles: lambda acts through what the critic says with a camera and without, and 200 steps are few to learn both in."""
-OBJECT_VARIANTS = ("sds", "vsd", "esd-0.5", "esd-1")
 PARTICLES = 16
 SHOWN = 8
-VERSIONS = {"particles": 3, "objects": 2}
+VERSIONS = {"particles": 4, "objects": 2}
 BOTH = ("IQ", "IV", "IG of means", "mean IG")
 
 
@@ -58,11 +57,11 @@ class Janus:
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=2)):
             for caption in asked[:count]:
-                for form, names, steps in (
-                    ("particles", chosen, plan.pick(plan.steps, quick=60, full=200)),
-                    ("objects", [name for name in chosen if name in OBJECT_VARIANTS], plan.steps or (60 if plan.size == "quick" else -1)),
+                for form, steps in (
+                    ("particles", plan.pick(plan.steps, quick=60, full=200)),
+                    ("objects", plan.steps or (60 if plan.size == "quick" else -1)),
                 ):
-                    for name in names:
+                    for name in chosen:
                         spec = {"version": VERSIONS[form], "form": form, "variant": name, "caption": list(caption)}
                         spec |= {"seed": seed, "steps": steps}
                         cell = Cell(f"{form}, {caption.text}: {VARIANTS[name][0]}, seed {seed}", spec)
@@ -74,7 +73,7 @@ class Janus:
             return seconds_of_job(_job(cell), context, "steps")
         run = _particles(cell, context, 1)
         try:
-            rows = run.mean_rows() + (TRAINING_ROWS if run.critic is not None else 0)
+            rows = run.mean_rows() + lesson_rows(run.method, run.parameters)
             return PARTICLES * (int(cell.spec["steps"]) * rows * context.costs.row + context.costs.decode)
         finally:
             run.close()

@@ -24,7 +24,7 @@ from backend.experiments.judged import first_kept, judge_of, keep_pictures, shar
 from backend.experiments.object_runs import CHEAP_ROWS
 from backend.experiments.report import spread
 from backend.priors.counting import CountingPrior
-from backend.refine.estimate import TRAINING_ROWS
+from backend.refine.estimate import lesson_rows
 from backend.study.entries import TITLES
 from backend.study.images import SAMPLER_STEPS, PictureRun, sampled_latents
 
@@ -69,8 +69,7 @@ class TextToImage:
         run = _run(context, cell.spec, slice(0, 1), {})
         try:
             rows = run.mean_rows()
-            lesson = TRAINING_ROWS if run.critic is not None else 0
-            return judged + count * steps_of(rows, cell.spec) * (rows + lesson) * context.costs.row
+            return judged + count * steps_of(rows, cell.spec) * (rows + lesson_rows(run.method, run.parameters)) * context.costs.row
         finally:
             run.close()
 

@@ -110,6 +110,7 @@ class Distillation:
                 rate=self.parameters.critic_rate,
                 camera_dropout=self.parameters.camera_dropout,
                 camera_map=self.parameters.camera_map,
+                lessons=self.parameters.critic_lessons,
                 generator=generator(seed, "critic", first_step),
             )
 

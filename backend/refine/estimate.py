@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
 
 from backend.distill import methods
+from backend.distill.contract import Method
 from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule, bounds
 from backend.priors.counting import CountingPrior
@@ -16,7 +17,7 @@ from backend.refine.workpiece import Stepper
 from protocol.job import RefineJob, Stage
 
 LEVELS = 9  # over which a method's rows are averaged; most do not depend on the level at all
-TRAINING_ROWS = 3  # what a critic's lesson costs, in denoiser rows per view: forward and backward
+TRAINING_ROWS = 3  # of a critic's lesson: forward and backward
 
 
 class Cost(NamedTuple):
@@ -70,14 +71,18 @@ def rows_of(stage: Stage, prior: CountingPrior) -> float:
     return stage.steps * stage.views * total / seen
 
 
+def lesson_rows(method: Method, parameters: Any) -> int:
+    """What the critic's lessons of a step cost, in denoiser rows per view; 0 without a critic."""
+    return TRAINING_ROWS * int(parameters.critic_lessons) if method.uses_critic(parameters) else 0
+
+
 def seconds_of(stages: Sequence[Stage], prior: CountingPrior, cost: Cost) -> float:
     """Seconds of the stages' steps, a critic's lessons included."""
     seconds = 0.0
     for stage in stages:
         method, parameters = methods.method(stage.method), parse_parameters(stage.method, stage.parameters, prior.card)
         views = stage.steps * stage.views
-        lessons = TRAINING_ROWS * views if method.uses_critic(parameters) else 0
-        seconds += (rows_of(stage, prior) + lessons) * cost.row + views * cost.view
+        seconds += (rows_of(stage, prior) + lesson_rows(method, parameters) * views) * cost.row + views * cost.view
     return seconds
 
 

@@ -86,6 +86,7 @@ class PictureRun:
                 rate=self.parameters.critic_rate,
                 camera_dropout=self.parameters.camera_dropout,
                 camera_map=self.parameters.camera_map,
+                lessons=self.parameters.critic_lessons,
                 generator=generator(seed, "critic"),
             )
         self.pose = _pose_around(count, prior.device) if around else None

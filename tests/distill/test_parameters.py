@@ -155,7 +155,7 @@ def test_perp_neg_is_refused_where_it_has_nothing_to_turn(name, value):
 
 
 # The rate is that of arXiv 2406.09417, appendix A.
-CRITIC = {"critic_rate": 1e-4, "critic_rank": 4, "camera_dropout": 0.1, "camera_map": False}
+CRITIC = {"critic_rate": 1e-4, "critic_rank": 4, "camera_dropout": 0.1, "camera_map": False, "critic_lessons": 1}
 INVERSION = {"stride": 100, "eta": 0.3}
 DEFAULTS = {
     "sds": {"guidance": 100.0, "weighting": "sds"},

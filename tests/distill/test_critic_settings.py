@@ -1,12 +1,15 @@
-"""A critic with a map of the camera at its input tells views apart in few lessons, and leaves the prior alone as any critic does."""
+"""What a critic may be given besides its rate and rank: a map of the camera at its input, and several lessons a step."""
 
 import pytest
 import torch
 
+from backend.distill import methods
 from backend.distill.contract import Pose, add_noise
 from backend.distill.lora_critic import LoRACritic
+from backend.distill.read_parameters import parse_parameters
 from backend.priors.diffusers_prior import DiffusersPrior
 from backend.priors.resolve import STARTER
+from backend.refine.estimate import lesson_rows
 from backend.study.images import PictureRun, sampled_latents
 from tests.priors.tiny import write_tiny_folder
 
@@ -68,8 +71,30 @@ def test_the_map_begins_as_nothing_goes_with_the_state_and_leaves_the_network(ti
     check_critic(LoRACritic(tiny, rate=1e-2, camera_dropout=0.0, camera_map=True), latents, condition, CAMERAS)
 
 
+def test_several_lessons_are_several_steps_of_one(tiny):
+    latents, condition = torch.randn(2, *tiny.latent_shape, generator=torch.Generator().manual_seed(3)), tiny.embed(["red"])
+    single, triple = LoRACritic(tiny, rate=1e-2), LoRACritic(tiny, rate=1e-2, lessons=3)
+    one, other = torch.Generator().manual_seed(7), torch.Generator().manual_seed(7)
+    for _ in range(2):
+        expected = [single.train_step(latents, condition, CAMERAS, one) for _ in range(3)][-1]
+        assert triple.train_step(latents, condition, CAMERAS, other) == expected
+    assert all(torch.equal(weight, triple.state()["weights"][name]) for name, weight in single.state()["weights"].items())
+
+
+def test_an_estimate_counts_the_lessons(tiny):
+    rows = {}
+    for method in ("sds", "vsd"):
+        for lessons in (1, 4):
+            parameters = parse_parameters(method, {"critic_lessons": lessons} if method == "vsd" else {}, tiny.card)
+            rows[method, lessons] = lesson_rows(methods.method(method), parameters)
+    assert rows["sds", 1] == rows["sds", 4] == 0 < rows["vsd", 1] == rows["vsd", 4] / 4
+
+
 def test_pictures_that_stand_for_views_begin_alike_and_have_the_map_if_asked(tiny):
-    runs = [PictureRun(tiny, "esd", {"camera_map": wanted}, "a red mug", count=3, seed=1, around=True) for wanted in (False, True)]
+    runs = [
+        PictureRun(tiny, "esd", {"camera_map": wanted, "critic_lessons": 2}, "a red mug", count=3, seed=1, around=True)
+        for wanted in (False, True)
+    ]
     apart = PictureRun(tiny, "esd", {}, "a red mug", count=3, seed=1)
     try:
         assert all(torch.equal(run.latents, apart.latents[:1].expand_as(run.latents)) for run in runs)
