@@ -52,6 +52,7 @@ class ScriptedServer:
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 0)
+        self._router.setsockopt(zmq.SNDHWM, 0)  # a ROUTER throws away what a full queue has no room for
         if port:
             self._router.bind(f"tcp://127.0.0.1:{port}")
         else:
