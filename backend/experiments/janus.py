@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from backend.errors import NumericalError
 from backend.evaluate.metrics import inception, mean_gain
@@ -39,7 +40,8 @@ CRITIC: dict[str, Setting] = {"camera_dropout": 0.5, "camera_map": True, "critic
 """Of the particles: lambda acts through what the critic says with a camera and without, and 200 steps are few to learn both in."""
 PARTICLES = 16
 SHOWN = 8
-VERSIONS = {"particles": 4, "objects": 2}
+BORDER_PX = 4  # of 64: things stand in the middle, so this is background
+VERSIONS = {"particles": 5, "objects": 2}
 BOTH = ("IQ", "IV", "IG of means", "mean IG")
 
 
@@ -106,27 +108,29 @@ class Janus:
             "colour": right["colour"],
             "front": float(said[0]),
             "apart": float(torch.pdist(verdict.embedding.float()).mean()),
+            "backgrounds": spread_of_backgrounds(pictures),
             "seconds": run.seconds,
             "rows": run.rows,
             "file": str(file.relative_to(context.folder)),
         }
 
     def tables(self, results: Sequence[Result]) -> list[Table]:
-        digits = {"noun": 2, "colour": 2, "fronts": 2, "view accuracy": 2, "backs": 2, "false fronts": 2, "rows": 0, "minutes": 1}
+        digits = dict.fromkeys(("noun", "colour", "fronts", "view accuracy", "backs", "false fronts"), 2) | {"rows": 0, "minutes": 1}
         note = (
             "IQ, IV in nats over the judge's nouns times views. IG once as the ratio of means over objects, once as the mean of ratios. "
             "Spreads are over seeds; prompts are the same for all, so that their choice is not in the spreads."
         )
         particles = (
             f"{note} {PARTICLES} pictures of one prompt without view words, which begin alike. Fronts: share of them that look like a front"
-            " view. Apart: mean distance between two of them in the judge's embedding."
+            " view. Apart: mean distance between two of them in the judge's embedding. Backgrounds: standard deviation over them of the"
+            " mean colour along a picture's border, in display values."
         )
         objects = (
             f"{note} 24 views of an asset of prompt mode. View accuracy: share of views judged to be what they are; false fronts: share of "
             "side and back views judged to be a front."
         )
-        own = {"particles": ("noun", "colour", "front", "apart"), "objects": ("noun", "view", "back", "false_fronts")}
-        names = {"particles": ("noun", "colour", "fronts", "apart"), "objects": ("noun", "view accuracy", "backs", "false fronts")}
+        own = {"particles": ("noun", "colour", "front", "apart", "backgrounds"), "objects": ("noun", "view", "back", "false_fronts")}
+        renamed = {"front": "fronts", "view": "view accuracy", "back": "backs", "false_fronts": "false fronts"}
         made = []
         for form, below in (("particles", particles), ("objects", objects)):
             counted, left_out = _finished(results, form)
@@ -142,7 +146,7 @@ class Janus:
                 if (group := _group(results, form, name))
             ]
             if rows:
-                columns = ("method", *BOTH, *names[form], "rows", "minutes", "remark")
+                columns = ("method", *BOTH, *(renamed.get(value, value) for value in own[form]), "rows", "minutes", "remark")
                 made.append(Table(f"janus_{form}", f"{self.title}, {form}", columns, rows, digits, below + left_out))
         return made
 
@@ -167,6 +171,13 @@ class Janus:
         if shown:
             made.append(sheet(folder / "particles.png", shown))
         return made
+
+
+def spread_of_backgrounds(pictures: Tensor) -> float:
+    """Standard deviation over pictures [N,3,S,S] of the mean colour within BORDER_PX of the edge; mean over the channels."""
+    inside = torch.zeros(pictures.shape[-2:], dtype=torch.bool)
+    inside[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = True
+    return float(pictures[:, :, ~inside].mean(2).std(0).mean())
 
 
 def _particles(cell: Cell, context: Context, count: int) -> PictureRun:

@@ -17,7 +17,7 @@ from backend.evaluate.judge import load_judge
 from backend.experiments import shape_runs
 from backend.experiments.captions import CLEAN, caption_of, captions, known_nouns, renders
 from backend.experiments.contract import Cell, Plan, Result, Spread, Table
-from backend.experiments.janus import FRONTED
+from backend.experiments.janus import FRONTED, spread_of_backgrounds
 from backend.experiments.judged import first_kept, keep_pictures
 from backend.experiments.registry import EXPERIMENTS, experiment
 from backend.experiments.report import csv_text, markdown_text, spread
@@ -72,9 +72,8 @@ def test_table1_means_over_seeds():
 
 def _janus_result(variant, noun, seed, iq, iv):
     spec = {"form": "particles", "variant": variant, "caption": [noun], "seed": seed, "steps": 1}
-    return Result(
-        Cell("c", spec), {"iq": iq, "iv": iv, "noun": 1.0, "colour": 1.0, "front": 0.5, "apart": 1.0, "rows": 40, "seconds": 60.0}
-    )
+    values = {"iq": iq, "iv": iv, "noun": 1.0, "colour": 1.0, "front": 0.5, "apart": 1.0, "backgrounds": 0.1, "rows": 40, "seconds": 60.0}
+    return Result(Cell("c", spec), values)
 
 
 def test_janus_gives_both_averages_of_the_gain():
@@ -91,6 +90,14 @@ def test_janus_gives_both_averages_of_the_gain():
     assert rows["ESD, λ 1"]["mean IG"].mean == pytest.approx((1.0 + 0.1) / 2)
     assert rows["VSD"]["IG of means"].mean == 0.0 and rows["VSD"]["minutes"].mean == 1.0
     assert rows["VSD"]["rows"].mean == 40
+
+
+def test_backgrounds_spread_whatever_stands_before_them():
+    pictures = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    border = torch.ones(64, 64, dtype=torch.bool)
+    border[4:-4, 4:-4] = False
+    pictures[:, :, border] = torch.tensor([[0.1, 0.5, 0.2], [0.2, 0.5, 0.2], [0.3, 0.5, 0.2]])[:, :, None]
+    assert spread_of_backgrounds(pictures) == pytest.approx(0.1 / 3, abs=1e-6)
 
 
 def test_objects_are_averaged_within_a_seed_first():
