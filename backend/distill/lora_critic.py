@@ -25,6 +25,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from backend.distill.contract import Pose, add_noise, broadcast
+from backend.distill.parameters import ESDParameters, JSDParameters, VSDParameters
 from backend.errors import UserError
 from backend.priors.contract import Condition, Prior
 from backend.priors.conversions import training_target
@@ -110,6 +111,19 @@ class LoRACritic:
         self._weights = weights
         # One kernel for all weights, and the count of steps stays on the device.
         self._optimiser = torch.optim.AdamW(weights.values(), lr=rate, fused=prior.device.type in ("cpu", "cuda"))
+
+    @classmethod
+    def of(cls, prior: Prior, parameters: VSDParameters | ESDParameters | JSDParameters, generator: torch.Generator) -> "LoRACritic":
+        """As the settings of its method say."""
+        return cls(
+            prior,
+            rank=parameters.critic_rank,
+            rate=parameters.critic_rate,
+            camera_dropout=parameters.camera_dropout,
+            camera_map=parameters.camera_map,
+            lessons=parameters.critic_lessons,
+            generator=generator,
+        )
 
     def predict(self, z_t: Tensor, t: Tensor, condition: Condition, poses: Sequence[Pose | None]) -> list[Tensor]:
         """See `Critic`. Rows are ordered by pose, then by view."""

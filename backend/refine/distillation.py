@@ -104,15 +104,7 @@ class Distillation:
         if self.method.uses_critic(self.parameters):
             from backend.distill import lora_critic  # seconds of imports, wanted only here
 
-            self.critic = lora_critic.LoRACritic(
-                prior,
-                rank=self.parameters.critic_rank,
-                rate=self.parameters.critic_rate,
-                camera_dropout=self.parameters.camera_dropout,
-                camera_map=self.parameters.camera_map,
-                lessons=self.parameters.critic_lessons,
-                generator=generator(seed, "critic", first_step),
-            )
+            self.critic = lora_critic.LoRACritic.of(prior, self.parameters, generator(seed, "critic", first_step))
 
     def __call__(self, look: Look, texts: Texts, index: int, everywhere: int) -> Judgement:
         """`index` of the stage, `everywhere` over all stages."""

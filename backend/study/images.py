@@ -80,15 +80,7 @@ class PictureRun:
         if self.method.uses_critic(self.parameters):
             from backend.distill.lora_critic import LoRACritic  # peft is wanted only here
 
-            self.critic = LoRACritic(
-                prior,
-                rank=self.parameters.critic_rank,
-                rate=self.parameters.critic_rate,
-                camera_dropout=self.parameters.camera_dropout,
-                camera_map=self.parameters.camera_map,
-                lessons=self.parameters.critic_lessons,
-                generator=generator(seed, "critic"),
-            )
+            self.critic = LoRACritic.of(prior, self.parameters, generator(seed, "critic"))
         self.pose = _pose_around(count, prior.device) if around else None
         self.objects: dict[str, Tensor] = {}
         self.steps_done = 0
