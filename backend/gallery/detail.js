@@ -88,7 +88,11 @@ function step(by) {
 document.getElementById("previous").addEventListener("click", () => step(-1));
 document.getElementById("next").addEventListener("click", () => step(1));
 document.getElementById("close").addEventListener("click", () => detail.close());
-detail.addEventListener("close", () => { shownRow = null; if (orbit) orbit.clear(); });
+detail.addEventListener("close", () => {
+  if (detail.open) return; // the event comes late: another job may be open by now
+  shownRow = null;
+  if (orbit) orbit.clear();
+});
 detail.addEventListener("click", (event) => { if (event.target === detail) detail.close(); });
 detail.addEventListener("keydown", (event) => {
   if (event.target.id === "canvas" || event.altKey || event.ctrlKey || event.metaKey) return;

@@ -121,6 +121,13 @@ def test_the_colours_are_those_of_the_asset(page):
     assert 60 < means["red"][0] < 230
 
 
+def test_a_job_opened_as_soon_as_another_was_closed_is_drawn(page):
+    open_first(page)
+    page.run("detail.close(); [...document.querySelectorAll('main [data-job]')].find((one) => one.dataset.job.includes('blue')).click()")
+    page.until("document.getElementById('stage').dataset.triangles === '320'", 10)
+    assert drawn_colours(page).mean(0).argmax() == 2
+
+
 def test_filters_choose_the_jobs_and_can_be_cleared(page, page_folder):
     rows = collect(page_folder).rows
 
