@@ -110,7 +110,8 @@ def test_killed_at_random_moments_and_started_again(jobs, calm, out, everything)
     before = done(jobs, out)
     last = start(jobs, out)
     assert last.finish(PATIENCE_S) == 0
-    assert set(last.began()) == done(jobs, out) - before
+    began, left = set(last.began()), done(jobs, out) - before
+    assert began == left if everything else began <= left  # a survivor that is already exporting brings its job to the end
     assert_equal(jobs, out, undisturbed)
     until = time.monotonic() + 60
     while any(map(is_alive, survivors)):
