@@ -7,8 +7,9 @@ import msgspec
 
 from backend.errors import UserError
 from backend.priors.card import PriorCard
+from backend.refine.image_jobs import PICTURE_MODES
 from backend.refine.image_presets import image_stages
-from protocol.job import Mode, Shading, Stage, Timesteps
+from protocol.job import Canvas, Mode, Shading, Stage, Timesteps
 from protocol.strict import nearest
 
 SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)}
@@ -84,10 +85,10 @@ def _bridge(card: PriorCard, steps: int, **changes: object) -> Stage:
     )
 
 
-def stages_of(preset: str, mode: Mode, card: PriorCard) -> tuple[Stage, ...]:
-    """The stages of a named preset for a mode. Errors: UserError naming the nearest preset."""
-    if mode in ("image", "illusion"):
-        return image_stages(preset, mode, card)
+def stages_of(preset: str, mode: Mode, card: PriorCard, canvas: Canvas | None = None) -> tuple[Stage, ...]:
+    """The stages of a named preset for a mode, of pictures on a canvas. Errors: UserError naming the nearest preset."""
+    if mode in PICTURE_MODES:
+        return image_stages(preset, mode, card, canvas)
     if mode == "texture":
         presets = {
             "quick": (_colour(card, 150),),

@@ -12,8 +12,7 @@ from backend.distill.schedules import Schedule
 from backend.errors import UserError
 from backend.priors.card import PriorCard
 from backend.refine.image_checks import check_stages
-from backend.refine.image_jobs import PICTURE_MODES, fill_in
-from backend.refine.image_presets import image_stages
+from backend.refine.image_jobs import fill_in
 from backend.refine.presets import SCHEDULE_KINDS, stages_of
 from protocol.job import RefineJob, Stage
 from protocol.strict import nearest
@@ -38,10 +37,7 @@ def resolve(job: RefineJob, card: PriorCard) -> RefineJob:
         raise UserError(f"The front is turned by {job.front_deg} degrees, which is not a number.", "Give degrees from -Y.")
     if job.keep and job.mode != "sketch":
         raise UserError(f"Mode '{job.mode}' cannot keep parts as they are.", "Leave the keep mask out, or use mode sketch.")
-    if job.mode in PICTURE_MODES:
-        stages = job.stages or image_stages(job.preset, job.mode, card, job.canvas)
-    else:
-        stages = job.stages or stages_of(job.preset, job.mode, card)
+    stages = job.stages or stages_of(job.preset, job.mode, card, job.canvas)
     if job.method:
         stages = _with_method(stages, job)
     elif job.parameters:
