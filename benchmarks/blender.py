@@ -23,7 +23,7 @@ import bpy
 import numpy as np
 
 import blender_addon
-from benchmarks.page import put
+from backend.experiments.page import put
 from blender_addon import runtime
 from blender_addon.core.session import Session
 from blender_addon.host.preview import BlenderPreviews

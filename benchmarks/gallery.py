@@ -16,13 +16,13 @@ from PIL import Image
 
 from backend.evaluate.asset import front_of, judge_asset
 from backend.evaluate.judge import Judge, load_judge
+from backend.experiments.page import put
 from backend.refine.control import Control
 from backend.refine.events import Note
 from backend.refine.read_inputs import read_inputs
 from backend.refine.report import write_report
 from backend.refine.run import Result, refine
 from backend.render.sheet import tile
-from benchmarks.page import put
 from protocol.job import RefineJob
 
 ROOT = Path(__file__).parent.parent
@@ -90,30 +90,34 @@ def _judge() -> Judge:
     return load_judge()
 
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    name: ("run", "prompt", "noun", "colour", "recall", "growth", "silhouette IoU", "moved > h/2", "pieces (sketch)", "severed",
-           "roughness (sketch)", "seconds")
-    for name in ("sketches", "parts")
-} | {"prompt": ("run", "prompt", "noun", "colour", "faces", "watertight", "seconds")}  # fmt: skip
+FIGURES = {
+    "recall": "{recall:.3f}",
+    "growth": "{growth:.3f}",
+    "silhouette IoU": "{silhouette_iou:.3f}",
+    "moved > h/2": "{moved_share:.3f}",
+    "pieces (sketch)": "{pieces:d} ({sketch_pieces:d})",
+    "severed": "{severed}",
+    "roughness (sketch)": "{roughness:.3f} ({sketch_roughness:.3f})",
+    "faces": "{faces}",
+    "watertight": "{watertight}",
+}
+"""A column's cell, from a run's report."""
+
+_SKETCH = ("recall", "growth", "silhouette IoU", "moved > h/2", "pieces (sketch)", "severed", "roughness (sketch)")
+MEASURED = {"sketches": _SKETCH, "parts": _SKETCH, "prompt": ("faces", "watertight")}
 
 
-def row(entry: Entry, folder: Path, columns: Sequence[str]) -> str:
+def row(entry: Entry, folder: Path, measured: Sequence[str]) -> str:
     """The run's line of the table, from what it left in its folder; noun and colour by the judge over 24 views."""
     facts = json.loads((folder / "report.json").read_text())
     seen = judge_asset(_judge(), folder / "asset.glb", entry.prompt, front_deg=front_of(facts["job"]))
-    seconds = sum(facts["seconds"].values())
-    shown = {"run": entry.name, "prompt": entry.prompt, "noun": f"{seen.noun_share:.2f}", "seconds": f"{seconds:.0f}"}
-    shown["colour"] = "" if seen.colour_share is None else f"{seen.colour_share:.2f}"
-    for name, key, form in (
-        ("recall", "recall", ".3f"), ("growth", "growth", ".3f"), ("silhouette IoU", "silhouette_iou", ".3f"),
-        ("moved > h/2", "moved_share", ".3f"), ("severed", "severed", ""), ("faces", "faces", ""), ("watertight", "watertight", ""),
-    ):  # fmt: skip
-        if name in columns:
-            shown[name] = format(facts[key], form)
-    for name, key, form in (("pieces (sketch)", "pieces", "d"), ("roughness (sketch)", "roughness", ".3f")):
-        if name in columns:
-            shown[name] = f"{facts[key]:{form}} ({facts['sketch_' + key]:{form}})"
-    return "| " + " | ".join(shown[name] for name in columns) + " |"
+    colour = "" if seen.colour_share is None else f"{seen.colour_share:.2f}"
+    figures = [FIGURES[name].format_map(facts) for name in measured]
+    return _line(entry.name, entry.prompt, f"{seen.noun_share:.2f}", colour, *figures, f"{sum(facts['seconds'].values()):.0f}")
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _save(picture: Image.Image, name: str) -> None:
@@ -137,7 +141,7 @@ def main() -> None:
             result, folder = run(entry, given.out / sheet)
             assert result.exported is not None
             drawn = result.exported.pictures
-            lines.append(row(entry, folder, COLUMNS[sheet]))
+            lines.append(row(entry, folder, MEASURED[sheet]))
             print("  " + lines[-1], flush=True)
             shown = {"parts": ("result",), "prompt": ("result", "result as clay")}.get(sheet, ("start", "result", "result as clay"))
             rows += [(f"{entry.name}: {title}", drawn[title]) for title in shown]
@@ -150,9 +154,8 @@ def main() -> None:
         picture.save(given.out / f"{sheet}.png", optimize=True)
         if given.write and not given.only:
             _save(picture, f"{sheet}.png")
-            head = "| " + " | ".join(COLUMNS[sheet]) + " |\n" + "|---" * len(COLUMNS[sheet]) + "|"
-            text = "\n".join([head, *lines])
-            put(text, PAGE, sheet)
+            columns = ("run", "prompt", "noun", "colour", *MEASURED[sheet], "seconds")
+            put("\n".join([_line(*columns), "|---" * len(columns) + "|", *lines]), PAGE, sheet)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,13 @@ from backend.distill.lora_critic import LoRACritic
 from backend.distill.parameters import PARAMETERS
 from backend.distill.read_parameters import parse_parameters
 from backend.distill.schedules import Schedule, draw_timesteps
+from backend.experiments.page import put
 from backend.priors.card import PriorCard
 from backend.priors.contract import Condition
 from backend.priors.counting import CountingPrior
 from backend.priors.diffusers_prior import DiffusersPrior
 from backend.priors.loading import Networks
 from backend.refine.device import choose_device
-from benchmarks.page import put
 
 TABLE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 POSITIONS = 77

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from backend.distill.parameters import PARAMETERS
+from backend.experiments.page import put
 from backend.priors.counting import CountingPrior
 from backend.priors.resolve import resolve_prior
 from backend.refine.estimate import rows_of
@@ -21,7 +22,6 @@ from backend.refine.report import report
 from backend.refine.resolve import resolve
 from backend.refine.run import refine
 from backend.render.sheet import tile
-from benchmarks.page import put
 from protocol.job import RefineJob
 
 ROOT = Path(__file__).parent.parent

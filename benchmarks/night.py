@@ -16,7 +16,7 @@ from backend.batch.engines import LocalEngine
 from backend.batch.plan import plan_of
 from backend.batch.run import run_plan
 from backend.cli.batch_watch import Lines
-from benchmarks.page import put
+from backend.experiments.page import put
 
 ROOT = Path(__file__).parent.parent
 JOBS = ROOT / "examples" / "night.toml"

@@ -20,6 +20,7 @@ from backend.distill import methods
 from backend.distill.contract import MethodState, Pose, latent_loss
 from backend.distill.prompts import PromptBank, view_words_for
 from backend.distill.read_parameters import parse_parameters
+from backend.experiments.page import put
 from backend.priors.counting import CountingPrior
 from backend.priors.resolve import resolve_prior
 from backend.refine.device import choose_device
@@ -29,7 +30,6 @@ from backend.refine.read_inputs import read_inputs
 from backend.refine.studio import Studio
 from backend.refine.viewpoints import draw_viewpoints
 from backend.render.rasterizer import choose_rasterizer
-from benchmarks.page import put
 from protocol.job import RefineJob, Shading, Stage
 
 SKETCH = Path(__file__).parent.parent / "examples" / "sketches" / "flower.glb"

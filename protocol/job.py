@@ -10,6 +10,9 @@ import msgspec
 from protocol.strict import convert, decode_json
 
 Mode = Literal["sketch", "prompt", "texture", "image", "illusion"]
+PICTURE_MODES = ("image", "illusion")
+"""Their asset is a picture on a plane."""
+
 Ramp = tuple[float, float]
 """(value at the first step, value at the last step) of a stage; linear between."""
 

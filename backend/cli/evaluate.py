@@ -11,6 +11,7 @@ import typer
 
 from backend.cli.options import make_folder
 from protocol.errors import UserError
+from protocol.job import PICTURE_MODES
 
 ASSET_FILES = ("asset.glb", "asset.obj")
 
@@ -108,7 +109,7 @@ def _run_in(folder: Path) -> tuple[Path, dict[str, Any]]:
         mode = job.get("mode", "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"'{report}' is not a report of a run.", "Run it again.") from None
-    if mode in ("image", "illusion"):
+    if mode in PICTURE_MODES:
         raise UserError(f"'{folder}' is a run that made a picture, not an asset.", "Judge its pictures, with captions: --pictures FOLDER.")
     file = next((folder / name for name in ASSET_FILES if (folder / name).is_file()), None)
     if file is None:

@@ -1,13 +1,12 @@
 """What an experiment leaves in its folder, and its part of a page of results."""
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from backend.assets.atomic import write_bytes
-from backend.errors import UserError
 from backend.experiments.contract import Experiment, Result
+from backend.experiments.page import put
 from backend.experiments.report import csv_text, failures_text, markdown_text
 
 PAGE = "tables.md"
@@ -26,20 +25,13 @@ def write_all(experiment: Experiment, results: Sequence[Result], folder: Path, h
 def publish(name: str, made: Sequence[Path], page: Path) -> list[Path]:
     """Put the tables and figures just made between the marks of the experiment in a Markdown page; figures go to `pictures` beside it.
 
-    Returns what was written. UserError if the page has no such marks.
+    Returns what was written. UserError, and nothing written, if the page has no such marks.
     """
-    marks = re.compile(rf"(<!-- experiment {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    if not marks.search(text):
-        raise UserError(
-            f"'{page}' has no place for this experiment.", f"Put the lines '<!-- experiment {name} -->' and '<!-- end -->' there."
-        )
     own = next(path for path in made if path.name == PAGE).read_text(encoding="utf-8").rstrip() + "\n"
-    copies = []
-    for path in made:
-        if path.suffix == ".png":
-            copy = page.parent / "pictures" / f"{name}_{path.name}"
-            copy.parent.mkdir(exist_ok=True)
-            copies.append(Path(shutil.copyfile(path, copy)))
-            own += f"\n![{path.stem.replace('_', ' ')}](pictures/{copy.name})\n"
-    return [write_bytes(page, marks.sub(lambda found: found.group(1) + own + found.group(2), text).encode()), *copies]
+    pictures = page.parent / "pictures"
+    figures = {path: pictures / f"{name}_{path.name}" for path in made if path.suffix == ".png"}
+    for path, copy in figures.items():
+        own += f"\n![{path.stem.replace('_', ' ')}](pictures/{copy.name})\n"
+    written = [put(own, page, f"experiment {name}")]
+    pictures.mkdir(exist_ok=True)
+    return [*written, *(Path(shutil.copyfile(path, copy)) for path, copy in figures.items())]

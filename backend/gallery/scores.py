@@ -17,12 +17,11 @@ from backend.evaluate.clip_similarity import ClipSimilarity, load_clip
 from backend.evaluate.judge import WEIGHTS, Judge, load_judge
 from backend.evaluate.metrics import gain
 from backend.gallery.collect import Batch, Row, as_kind, read_json
+from protocol.job import PICTURE_MODES
 
 VIEWS = 24
 JUDGED_FILE = "judged.json"
 VERSION = 1
-PICTURE_MODES = ("image", "illusion")
-"""Their asset is a picture on a plane, which has no sides to be judged from."""
 
 _SHARES = {
     "judge_noun_share": "noun_share",

@@ -6,8 +6,7 @@ from backend.distill.methods import METHODS
 from backend.distill.methods import method as method_named
 from backend.distill.read_parameters import parse_parameters
 from backend.errors import UserError
-from backend.refine.image_jobs import PICTURE_MODES
-from protocol.job import RefineJob, Stage
+from protocol.job import PICTURE_MODES, RefineJob, Stage
 
 
 def check_stages(job: RefineJob, stages: Sequence[Stage]) -> None:

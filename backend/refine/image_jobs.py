@@ -4,9 +4,8 @@ import msgspec
 
 from backend.refine.image_presets import EDIT
 from protocol.errors import UserError
-from protocol.job import Canvas, RefineJob
+from protocol.job import PICTURE_MODES, Canvas, RefineJob
 
-PICTURE_MODES = ("image", "illusion")
 SEPARATOR, TURNS = "|", 4
 """Between the prompts of an illusion, where they are one text; and how many there are."""
 

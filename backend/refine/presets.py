@@ -7,9 +7,8 @@ import msgspec
 
 from backend.errors import UserError
 from backend.priors.card import PriorCard
-from backend.refine.image_jobs import PICTURE_MODES
 from backend.refine.image_presets import image_stages
-from protocol.job import Canvas, Mode, Shading, Stage, Timesteps
+from protocol.job import PICTURE_MODES, Canvas, Mode, Shading, Stage, Timesteps
 from protocol.strict import nearest
 
 SHAPE_WEIGHTS = {"laplacian": (0.3, 0.1), "normal": (0.3, 0.3), "sign": (0.1, 0.02)}

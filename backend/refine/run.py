@@ -22,7 +22,7 @@ from backend.refine.distillation import check_critics
 from backend.refine.estimate import estimate
 from backend.refine.events import Checkpointed, Listener, Note, Steered
 from backend.refine.export import Exported, write_sheet
-from backend.refine.image_jobs import PICTURE_MODES, prompts_of
+from backend.refine.image_jobs import prompts_of
 from backend.refine.inputs import Inputs
 from backend.refine.object_workpiece import ObjectWorkpiece
 from backend.refine.picture_workpiece import PictureWorkpiece
@@ -34,7 +34,7 @@ from backend.refine.steering import came_too_late
 from backend.refine.texts import roles_of, texts_of
 from backend.refine.workpiece import Stepper, Workpiece
 from backend.render.rasterizer import choose_rasterizer
-from protocol.job import JournalEntry, RefineJob, Stage, Steer, encode_job
+from protocol.job import PICTURE_MODES, JournalEntry, RefineJob, Stage, Steer, encode_job
 
 CHECK_EVERY = 25
 CHECKPOINT_S = 120.0

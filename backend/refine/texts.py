@@ -9,8 +9,8 @@ from backend.distill.prompts import PromptBank
 from backend.distill.read_parameters import parse_parameters
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
-from backend.refine.image_jobs import PICTURE_MODES, prompts_of
-from protocol.job import RefineJob, Stage
+from backend.refine.image_jobs import prompts_of
+from protocol.job import PICTURE_MODES, RefineJob, Stage
 
 Texts = tuple[PromptBank, ...]
 """One bank for each prompt of a run."""

@@ -229,7 +229,7 @@ def test_a_page_gets_tables_and_figures_between_its_marks(tmp_path):
     once = page.read_text()
     publish("table1", made, page)
     assert page.read_text() == once
-    with pytest.raises(UserError, match="no place"):
+    with pytest.raises(UserError, match="no places for 'experiment painting'"):
         publish("painting", made, page)
 
 
