@@ -122,7 +122,7 @@ def _pictures(judge: Any, folder: Path, similarity: Any, console: Any) -> tuple[
     from backend.evaluate.wanted import unjudged
     from backend.priors.exemplar_folder import read_exemplars, read_pixels
 
-    exemplars = read_exemplars(folder)
+    exemplars = read_exemplars(folder, fewest=1)
     with _bar(console, "pictures") as report:
         verdict = judge_pictures(judge, exemplars, report=report)
     strange = [exemplar.caption for exemplar in exemplars if unjudged(judge, exemplar.caption)]

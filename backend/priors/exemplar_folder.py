@@ -42,21 +42,23 @@ class Exemplar:
     view: str = ""  # one of backend.views.VIEW_WORDS, or "" for any
 
 
-def read_exemplars(folder: str | Path) -> list[Exemplar]:
-    """What is in the folder, in the order of metadata.jsonl or of the file names.
+def read_exemplars(folder: str | Path, fewest: int = 2) -> list[Exemplar]:
+    """What is in the folder, in the order of metadata.jsonl or of the file names; `fewest`: 2 for a prior, 1 to be judged.
 
-    Errors: UserError in one sentence that names the file, for a folder that is not there, fewer than two pictures, a picture that is
-    missing, has no caption, an unknown view or is no PNG, JPEG or WebP, and for a line that is not understood.
+    Errors: UserError in one sentence that names the file, for a folder that is not there, too few pictures, a picture
+    that is missing, has no caption, an unknown view or is no PNG, JPEG or WebP, and for a line that is not understood.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise UserError(f"There is no folder of pictures '{folder}'.", "Give a folder that exists.")
     listing = folder / METADATA_FILE
     found = _listed(listing) if listing.exists() else _with_captions_beside(folder)
-    if len(found) < 2:
+    if len(found) < fewest:
         count = "only one picture" if found else "no PNG, JPEG or WebP picture"
+        if fewest == 1:
+            raise UserError(f"The folder '{folder}' holds {count}.", "Add pictures with captions.")
         raise UserError(
-            f"The folder '{folder}' holds {count}; a prior needs at least 2.", "Add pictures; about twenty make a useful prior."
+            f"The folder '{folder}' holds {count}; a prior needs at least {fewest}.", "Add pictures; about twenty make a useful prior."
         )
     for exemplar in found:
         _check_kind(exemplar.path)

@@ -68,6 +68,16 @@ def test_captioned_pictures(tmp_path):
     assert {row["noun"] for row in found["pictures"]} <= set(judge.nouns)
 
 
+def test_one_captioned_picture_is_enough_to_judge(tmp_path):
+    empty = evaluate("--pictures", tmp_path)
+    assert empty.exit_code == 2 and "no PNG, JPEG or WebP picture. Add pictures with captions." in " ".join(empty.stderr.split())
+    Image.fromarray(labelled_pictures(HELD_OUT_SEED + 300_000, 1).pixels[0]).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text(f"a {draw(HELD_OUT_SEED + 300_000)[0].noun}")
+    one = evaluate("--pictures", tmp_path, "--json")
+    assert one.exit_code == 0, one.output
+    assert len(json.loads(one.stdout)["pictures"]) == 1
+
+
 def test_a_priors_samples(tmp_path):
     write_tiny_folder(tmp_path / "prior")
     card = {"name": "tiny", "nouns": ["mug", "boat"], "colours": ["red", "green"], "guidance": 3.5}
