@@ -1,5 +1,6 @@
 """`sketchbridge experiment`: the sources' experiments on a prior, cell by cell, with tables and figures."""
 
+import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +37,8 @@ def experiment_command(
     precision: Annotated[str, typer.Option(help="Of the prior's networks: fp32, bf16 or auto (bf16 on CUDA alone).")] = "auto",
 ) -> None:
     """Run an experiment: its estimate, its cells, its tables and figures."""
-    from backend.experiments.registry import EXPERIMENTS, experiment
+    from backend.experiments.page import place_in
+    from backend.experiments.registry import EXPERIMENTS, WITH_CLIP, experiment
 
     if not name:
         for listed, (_, summary) in EXPERIMENTS.items():
@@ -47,8 +49,10 @@ def experiment_command(
     for given, allowed, what in checks:
         if given not in allowed:
             raise UserError(f"There is no {what} '{given}'.", nearest(given, [word for word in allowed if word]))
-    if write is not None and not write.is_file():
-        raise UserError(f"There is no page '{write}'.", "Give a Markdown file that is there, or leave --write out.")
+    if clip and name not in WITH_CLIP:
+        raise UserError(f"The experiment '{name}' shows no CLIP similarity.", f"Leave --clip out; {', '.join(WITH_CLIP)} has it.")
+    if write is not None:
+        place_in(write, f"experiment {name}")
 
     import torch
     from rich.console import Console
@@ -70,6 +74,8 @@ def experiment_command(
     asked = Plan(loaded.card, budget, seeds, captions, steps, chosen, equal)  # type: ignore[arg-type]
     found.cells(asked)  # a plan that cannot be followed is refused before anything is made
     context = Context(loaded, folder, asked, clip=clip)
+    if clip:
+        _ = context.clip_model  # a folder that holds none is told before anything is run
     console = Console(stderr=True)
     if not plan:
         make_folder(folder)
@@ -102,11 +108,15 @@ def experiment_command(
     for result in results:
         if result.failure:
             console.print(f"failed: {result.cell.name}: {result.failure}", style="yellow", highlight=False)
-    made = write_all(found, results, folder, _heading(name, loaded, asked, weights, len(results), len(planned)))
-    if write is not None:
+    command = _command(name, prior, precision_of(loaded), asked, clip)
+    made = write_all(found, results, folder, _heading(command, loaded, weights, len(results), len(planned)))
+    is_whole = len(results) == len(planned) and not all(result.failure for result in results)
+    if write is not None and is_whole:
         made += publish(name, made, write)
     for path in made:
         console.print(f"  {path}", highlight=False)
+    if write is not None and not is_whole:
+        console.print(f"{write} is left as it was", highlight=False)
     if len(results) < len(planned):
         console.print(f"stopped after {len(results)} of {len(planned)} cells; the same command goes on from there", highlight=False)
         raise typer.Exit(130)
@@ -139,13 +149,23 @@ def digest_of(card: "PriorCard") -> str:
     return hashlib.sha256(msgspec.json.encode(card)).hexdigest()
 
 
-def _heading(name: str, prior: "Prior", plan: "Plan", weights: list[str], done: int, cells: int) -> str:
-    """What the tables below were measured with, and how to measure them again."""
-    options = [f"--budget {plan.size}", f"--precision {precision_of(prior)}"]
-    options += [f"--{key} {value}" for key in ("seeds", "captions", "steps", "equal") if (value := getattr(plan, key))]
+def _command(name: str, prior: str, precision: str, plan: "Plan", clip: str) -> str:
+    """What repeats the experiment."""
+    words = [name, "--budget", plan.size, "--precision", precision]
+    for option in ("seeds", "captions", "steps", "equal"):
+        if value := getattr(plan, option):
+            words += [f"--{option}", str(value)]
     if plan.methods:
-        options.append(f"--methods {','.join(plan.methods)}")
+        words += ["--methods", ",".join(plan.methods)]
+    if prior != "starter":
+        words += ["--prior", prior]
+    if clip:
+        words += ["--clip", clip]
+    return shlex.join(["sketchbridge", "experiment", *words])
+
+
+def _heading(command: str, prior: "Prior", weights: list[str], done: int, cells: int) -> str:
+    """What the tables below were measured with, and how to measure them again."""
     part = "" if done == cells else f" {done} of {cells} cells."
     priors, card, judge = (digest[:8] for digest in weights[:3])
-    command = f"sketchbridge experiment {name} {' '.join(options)}"
     return f"`{command}`, prior {prior.card.name} {priors}, card {card}, judge {judge}.{part}"

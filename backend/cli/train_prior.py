@@ -27,11 +27,12 @@ def train_prior_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     twins: Annotated[int, typer.Option(min=0, help="Pictures of a step shown again with a wrong view word: teaches view words.")] = 0,
     rate: Annotated[float | None, typer.Option(min=0, help="Highest learning rate of the denoiser; 1e-3, 3e-4 with --start.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
     compiled: Annotated[bool, typer.Option(help="Compile the step with torch.compile: worth it on a GPU, needs a compiler.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoints in --work.")] = True,
 ) -> None:
     """Train a small prior: on procedural pictures, as the shipped one, or on your own captioned pictures."""
+    from backend.refine.device import choose_device
     from backend.train.console import progress_bars
     from backend.train.options import TrainOptions
     from backend.train.run import train_prior
@@ -53,7 +54,7 @@ def train_prior_command(
         "seed": seed,
         "twins": twins,
         "rate": rate,
-        "device": device,
+        "device": str(choose_device(device)),
         "compiled": compiled,
         "resume": resume,
     }
@@ -62,6 +63,6 @@ def train_prior_command(
     for note in result.notes:
         print(note)
     if not result.is_finished:
-        print("Stopped. The same command goes on from here.")
+        print(f"Stopped. The same command{'' if resume else ' without --no-resume'} goes on from here.")
     elif stage in ("all", "denoiser"):
         print(f"{result.out}: {result.size_bytes / 1e6:.1f} MB, {result.samples:,} samples. Use it with --prior {result.out}.")

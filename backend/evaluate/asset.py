@@ -164,8 +164,8 @@ def front_of(job: Any) -> float:
 def ring_views(views: int, camera: CameraCard) -> tuple[np.ndarray, np.ndarray]:
     """Azimuths and elevations [views] in degrees: a third of them near level, a third from above, a sixth each from below and overhead.
 
-    Elevations lie in the card's bands. Azimuths of 24 views lie 22.5 degrees off the borders between front, side and back, so that
-    no view has two right answers.
+    Elevations lie in the card's bands. Azimuths keep off the borders between front, side and back, 24 views by 22.5 degrees, so
+    that no view has two right answers.
 
     Raises:
         ValueError: fewer than 6 views.
@@ -181,9 +181,18 @@ def ring_views(views: int, camera: CameraCard) -> tuple[np.ndarray, np.ndarray]:
         sum(camera.low_elevation_deg) / 2,
         sum(camera.high_elevation_deg) / 2,
     )
-    azimuth = [360.0 * (i + (0.5 if ring < 2 else 0.25)) / count for ring, count in enumerate(counts) for i in range(count)]
+    azimuth = [angle for count in counts for angle in max((_ring(count, shift) for shift in (0.5, 0.25)), key=_to_borders)]
     elevation = [level for level, count in zip(levels, counts, strict=True) for _ in range(count)]
     return np.array(azimuth), np.array(elevation)
+
+
+def _ring(count: int, shift: float) -> list[float]:
+    return [360.0 * (i + shift) / count for i in range(count)]
+
+
+def _to_borders(azimuth_deg: list[float]) -> float:
+    """How far the nearest is from 45, 135, 225 and 315 degrees."""
+    return min(abs(angle % 90.0 - 45.0) for angle in azimuth_deg)
 
 
 @torch.no_grad()

@@ -29,7 +29,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 def kernel_distance(a: Tensor, b: Tensor) -> float:
     """Unbiased squared maximum mean discrepancy of two sets of embeddings, a [N,D] and b [M,D], of any sizes; below 0 by chance where
-    both are alike.
+    both are alike, and by more where both were drawn for the same captions: pairs of one caption then lie more in the product of the two
+    sets than within either. Such distances compare with that of real pictures to others, not with 0.
 
     Kernel (x.y / D + 1)^3 (Binkowski et al. 2018, arXiv 1801.01401, section 4, "KID"). Where pictures are few it ranks what the Frechet
     distance cannot: that one's bias grows with a set's spread, and so favours sets that lack some.

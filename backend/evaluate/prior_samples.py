@@ -53,14 +53,14 @@ class PriorVerdict:
 
 
 def noun_colour_pairs(which: str, prior: Prior, judge: Judge) -> list[tuple[str, str]]:
-    """The pairs to draw, of nouns and colours that both the prior's card and the judge know; a card that lists none knows them all.
+    """The pairs to draw, of nouns and colours that both the prior's card and the judge know.
 
     Errors: UserError for another name than `PAIRS`, or where nothing is left.
     """
     if which not in PAIRS:
         raise UserError(f"There are no pairs '{which}'.", f"Choose {' or '.join(PAIRS)}.")
-    nouns = [noun for noun in judge.nouns if not prior.card.nouns or noun in prior.card.nouns]
-    colours = [colour for colour in judge.colours if not prior.card.colours or colour in prior.card.colours]
+    nouns = prior.card.known("nouns", judge.nouns)
+    colours = prior.card.known("colours", judge.colours)
     every = HELD_OUT_PAIRS if which == PAIRS[0] else [(noun, colour) for noun in nouns for colour in COLOURS]
     pairs = [(noun, colour) for noun, colour in every if noun in nouns and colour in colours]
     if not pairs:
@@ -92,7 +92,11 @@ def judge_prior(
         guidance: as a sampler means it; the card's by default.
         report: told the pairs done so far and all of them.
         keep: given each caption with its pictures [N,3,S,S], display values, for further measures.
+
+    Errors: UserError for a single picture in all.
     """
+    if len(pairs) * samples < 2:
+        raise UserError("One picture has no spread, which the Frechet distance compares.", "Give --samples 2 or more.")
     scale = prior.card.guidance if guidance is None else guidance
     null = prior.embed([""])
     done: list[PairSamples] = []

@@ -34,10 +34,6 @@ class Wanted:
         """The word wanted of one head."""
         return {"noun": self.noun, "colour": self.colour, "pattern": self.pattern, "view": self.view}[head]
 
-    @property
-    def is_empty(self) -> bool:
-        return not any(self.of(head) for head in HEADS)
-
 
 def wanted_of(prompt: str) -> Wanted:
     """What a prompt asks for. Words are compared whole and as they are, so a plural asks for nothing.

@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from backend.errors import UserError
 from backend.evaluate import prior_samples
 from backend.evaluate.prior_samples import MIX as CLEAN
 from backend.priors.card import PriorCard
 from backend.views import view_words
 from backend.zoo.captions import PATTERN_WORDS
 from backend.zoo.catalogue import NOUNS, draw_colour, make_object
+from backend.zoo.palette import COLOURS
 from backend.zoo.pictures import draw_shot
 from backend.zoo.render import render
 
@@ -34,20 +36,34 @@ class Caption(NamedTuple):
 
 
 def known_nouns(card: PriorCard, wanted: Sequence[str] = NOUNS) -> tuple[str, ...]:
-    """Those of `wanted` that the zoo can draw and the prior knows; a prior with an open vocabulary knows all."""
-    return tuple(noun for noun in wanted if noun in NOUNS and (not card.nouns or noun in card.nouns))
+    """Those of `wanted` that the zoo can draw and the prior knows; an open vocabulary knows all. Errors: UserError where none is left."""
+    known = card.known("nouns", (noun for noun in wanted if noun in NOUNS))
+    if not known:
+        raise UserError(
+            f"The prior '{card.name}' knows none of the things that this experiment asks for.", f"These are {', '.join(wanted)}."
+        )
+    return known
+
+
+def known_colour(card: PriorCard, noun: str, rng: np.random.Generator) -> str:
+    """A colour for a noun, never one held out, drawn until the prior knows it. Errors: UserError where it knows none."""
+    for _ in range(TRIES):
+        colour = draw_colour(noun, rng)
+        if card.known("colours", (colour,)):
+            return colour
+    raise UserError(f"The prior '{card.name}' knows no colour of '{noun}'.", f"Colours are {', '.join(COLOURS)}.")
 
 
 def captions(card: PriorCard, count: int, seed: int = 0) -> list[Caption]:
     """`count` captions: nouns in turn, colours, patterns and views as training pictures have them."""
     nouns = known_nouns(card)
-    patterns = [word for word in PATTERN_WORDS if not card.patterns or word in card.patterns]
+    patterns = card.known("patterns", PATTERN_WORDS)
     made = []
     for k in range(count):
         rng = np.random.default_rng([seed, k, 41])
         noun = nouns[k % len(nouns)]
-        colour = draw_colour(noun, rng)
-        pattern = "plain" if rng.random() < 0.5 else str(rng.choice(patterns))
+        colour = known_colour(card, noun, rng)
+        pattern = "plain" if rng.random() < 0.5 or not patterns else str(rng.choice(patterns))
         shot = draw_shot(rng, make_object(k, noun, colour, pattern), CLEAN)
         view = view_words(shot.azimuth_deg, shot.elevation_deg)
         made.append(caption_of(noun, colour, pattern, view))

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 
 from backend.errors import UserError
+from backend.evaluate.clip_similarity import ClipSimilarity, load_clip
 from backend.priors.card import PriorCard
 from backend.priors.contract import Prior
 
@@ -45,6 +46,11 @@ class Plan:
         for option in options:
             if getattr(self, option):
                 raise UserError(f"The experiment '{experiment}' has no option --{option}.", "Leave it out.")
+
+    def refuse_single(self) -> None:
+        """UserError where one caption was asked for."""
+        if self.captions == 1:
+            raise UserError("The distance between two sets of pictures needs more than one picture.", "Give --captions 2 or more.")
 
 
 class Cell(NamedTuple):
@@ -126,6 +132,11 @@ class Context:
                 prior.encode(picture).sum().backward()
 
         return Costs(best(lambda: prior.predict_noise(latents, levels, condition)), best(encode), best(lambda: prior.decode(latents)))
+
+    @cached_property
+    def clip_model(self) -> ClipSimilarity:
+        """Of the folder `clip`. Errors: as `load_clip`."""
+        return load_clip(self.clip, self.prior.device)
 
     def shared(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, made by the first cell that asks under this name."""

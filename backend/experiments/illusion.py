@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from backend.errors import UserError
-from backend.experiments.captions import Caption, caption_of, known_nouns
+from backend.experiments.captions import Caption, caption_of, known_colour, known_nouns
 from backend.experiments.charts import sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
 from backend.experiments.judged import first_kept, judge_of, keep_pictures, rightness
@@ -20,7 +20,7 @@ from backend.experiments.object_runs import rows_by, staged
 from backend.experiments.shape_runs import seconds_of_run, settled
 from backend.refine.inputs import Inputs
 from backend.refine.run import refine
-from backend.zoo.catalogue import NOUNS, draw_colour
+from backend.zoo.catalogue import NOUNS
 from protocol.job import Canvas, RefineJob
 
 WAYS: dict[str, tuple[str, str, str]] = {
@@ -102,7 +102,7 @@ def _four(plan: Plan, k: int) -> list[Caption]:
     nouns = known_nouns(plan.card, NOUNS)
     if len(nouns) < TURNS:
         raise UserError(f"An illusion needs {TURNS} nouns, and the prior '{plan.card.name}' knows {len(nouns)} of the judge's.")
-    return [caption_of(str(noun), draw_colour(str(noun), rng)) for noun in rng.permutation(nouns)[:TURNS]]
+    return [caption_of(str(noun), known_colour(plan.card, str(noun), rng)) for noun in rng.permutation(nouns)[:TURNS]]
 
 
 def _job(cell: Cell, device: str = "auto") -> RefineJob:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from backend.errors import NumericalError
 from backend.evaluate.metrics import inception, mean_gain
-from backend.experiments.captions import Caption, caption_of, known_nouns
+from backend.experiments.captions import Caption, caption_of, known_colour, known_nouns
 from backend.experiments.charts import Line, lines, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Spread, Table
 from backend.experiments.judged import first_kept, judge_of, keep_pictures, shares
@@ -26,7 +26,6 @@ from backend.experiments.shape_runs import settled
 from backend.refine.estimate import lesson_rows
 from backend.refine.inputs import Inputs
 from backend.study.images import PictureRun
-from backend.zoo.catalogue import draw_colour
 from protocol.job import RefineJob, Setting
 
 FRONTED = ("snowman", "fish", "chair", "duck", "cat", "car")  # of the others the judge does not tell the views
@@ -53,7 +52,8 @@ class Janus:
         plan.refuse(self.name, "equal")
         count = plan.pick(plan.captions, quick=1, full=4)
         asked = [
-            caption_of(noun, draw_colour(noun, np.random.default_rng([k, 53]))) for k, noun in enumerate(known_nouns(plan.card, FRONTED))
+            caption_of(noun, known_colour(plan.card, noun, np.random.default_rng([k, 53])))
+            for k, noun in enumerate(known_nouns(plan.card, FRONTED))
         ]
         chosen = plan.chosen(tuple(VARIANTS))
         made = []

@@ -180,11 +180,8 @@ def _object(result: Result, of: str) -> tuple[int, str]:
 
 
 def _clip_similarity(context: Context, seen: AssetVerdict, caption: Caption) -> float:
-    from backend.evaluate.clip_similarity import load_clip
-
-    model = context.shared("clip", lambda: load_clip(context.clip, context.prior.device))
     rgb = torch.from_numpy(seen.pictures[:VIEWS]).permute(0, 3, 1, 2).float() / 255
-    return float(model(rgb, [caption.text] * len(rgb)).mean())
+    return float(context.clip_model(rgb, [caption.text] * len(rgb)).mean())
 
 
 def _share_of(tell: Callable[[float], None]) -> Callable[[Event], None]:

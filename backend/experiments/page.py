@@ -8,14 +8,18 @@ from backend.errors import UserError
 
 
 def put(text: str, page: Path, mark: str) -> Path:
-    """The page, in which `text` now stands between `<!-- mark -->` and the next `<!-- end -->`.
+    """The page, in which `text` now stands between `<!-- mark -->` and the next `<!-- end -->`. Errors: as `place_in`."""
+    before, found = place_in(page, mark)
+    first, last = found.span()
+    return write_bytes(page, f"{before[:first]}{found[1]}{text.rstrip(chr(10))}\n{found[2]}{before[last:]}".encode())
 
-    UserError, and an untouched page, if these lines are not there once.
-    """
+
+def place_in(page: Path, mark: str) -> tuple[str, re.Match[str]]:
+    """The page's text and where its place is. Errors: UserError if the lines `<!-- mark -->` and `<!-- end -->` are not there once."""
     marked = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    before = page.read_text(encoding="utf-8") if page.is_file() else ""
-    changed, places = marked.subn(lambda found: found.group(1) + text.rstrip("\n") + "\n" + found.group(2), before)
-    if places != 1:
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    places = list(marked.finditer(text))
+    if len(places) != 1:
         expected = f"Put a line '<!-- {mark} -->' and a line '<!-- end -->' there once."
-        raise UserError(f"'{page}' has {places or 'no'} places for '{mark}', not one.", expected)
-    return write_bytes(page, changed.encode())
+        raise UserError(f"'{page}' has {len(places) or 'no'} places for '{mark}', not one.", expected)
+    return text, places[0]

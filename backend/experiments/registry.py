@@ -28,6 +28,10 @@ EXPERIMENTS: dict[str, Listed] = {
 }
 
 
+WITH_CLIP = ("table2",)
+"""Those whose tables have a column for the similarity by a CLIP model of the user's own."""
+
+
 def experiment(name: str) -> Experiment:
     """The experiment of that name. UserError for an unknown one, naming the nearest."""
     if name not in EXPERIMENTS:

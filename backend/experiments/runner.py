@@ -38,8 +38,16 @@ def plan_cells(experiment: Experiment, context: Context, weights: Sequence[str])
         if line is not None and not line.failure:
             planned.append(Planned(cell, key, Result(cell, line.values, "", line.seconds), 0.0))
         else:
-            planned.append(Planned(cell, key, None, max(experiment.seconds(cell, context), 1e-3)))
+            planned.append(Planned(cell, key, None, max(_seconds(experiment, cell, context), 1e-3)))
     return planned
+
+
+def _seconds(experiment: Experiment, cell: Cell, context: Context) -> float:
+    """A cell that cannot be estimated cannot be run: it takes no time, and fails by itself when its turn comes."""
+    try:
+        return experiment.seconds(cell, context)
+    except (UserError, ResourceError, NumericalError):
+        return 0.0
 
 
 def run_cells(

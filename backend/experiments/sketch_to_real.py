@@ -39,7 +39,8 @@ class SketchToReal:
     def cells(self, plan: Plan) -> list[Cell]:
         plan.refuse(self.name, "equal")
         count = plan.pick(plan.captions, quick=1, full=len(PROMPTS))
-        known = [name for name, (noun, _) in PROMPTS.items() if noun in known_nouns(plan.card)]
+        nouns = known_nouns(plan.card, [noun for noun, _ in PROMPTS.values()])
+        known = [name for name, (noun, _) in PROMPTS.items() if noun in nouns]
         steps = plan.steps or (60 if plan.size == "quick" else -1)
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=3)):

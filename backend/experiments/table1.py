@@ -2,7 +2,8 @@
 
 Each latent is optimised on its own for its caption; pictures of one batch share a critic, where the method has one. Costly methods, more
 than `CHEAP_ROWS` denoiser rows a step, get as many rows as SDS in its steps; the others as many steps. The Frechet distance of few
-pictures is biased upwards, and less so for pictures that lack variety; the kernel distance beside it has no bias.
+pictures is biased upwards, and less so for pictures that lack variety; the kernel distance beside it is not, but both sets show the same
+captions, so that it is below 0 where pictures are as good as renders: the line of real renders says by how much.
 """
 
 import time
@@ -45,6 +46,7 @@ class TextToImage:
     title = "Text to image"
 
     def cells(self, plan: Plan) -> list[Cell]:
+        plan.refuse_single()
         count, steps = plan.pick(plan.captions, quick=16, full=64), plan.pick(plan.steps, quick=40, full=300)
         spec = {"version": VERSION, "captions": [list(caption) for caption in captions(plan.card, count)]}
         names = plan.chosen((*REFERENCES, *METHODS))
@@ -121,7 +123,8 @@ class TextToImage:
         note = (
             f"{', '.join(map(str, counts))} pictures per line and seed, each of its own caption. The Frechet distance is to {RENDERS_EACH} "
             "renders of each caption, in the judge's embedding; it is biased upwards, less for pictures of less variety. KID is the kernel "
-            "distance to the same, without bias. Captions and renders are the same for all seeds. Accuracies are the judge's. Rows "
+            "distance to the same; as both show the same captions it is below 0, more so for fewer of them, where pictures are as good as "
+            "renders. Captions and renders are the same for all seeds. Accuracies are the judge's. Rows "
             f"and seconds are per picture, in batches of {BATCH}; a critic's lessons are in the seconds, its predictions in the rows."
         )
         digits = {"Frechet distance": 2, "KID": 3, "noun": 2, "colour": 2, "both": 2, "rows": 0, "seconds": 2}

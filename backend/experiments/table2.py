@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.experiments.captions import Caption, caption_of, known_nouns
+from backend.experiments.captions import Caption, caption_of, known_colour, known_nouns
 from backend.experiments.charts import Mark, scatter, sheet
 from backend.experiments.contract import Cell, Context, Plan, Result, Table
 from backend.experiments.judged import first_kept
@@ -14,7 +14,6 @@ from backend.experiments.object_runs import by_seed, finished, rows_by, run_obje
 from backend.experiments.shape_runs import settled
 from backend.refine.inputs import Inputs
 from backend.study.entries import TITLES
-from backend.zoo.catalogue import draw_colour
 from protocol.job import RefineJob
 
 METHODS = ("sds", "vsd", "bridge", "esd", "sdi", "pfd")
@@ -32,7 +31,7 @@ class TextTo3D:
         steps = plan.steps or (60 if plan.size == "quick" else -1)
         asked = []
         for k, noun in enumerate(known_nouns(plan.card, NOUNS)[:count]):
-            asked.append(caption_of(noun, draw_colour(noun, np.random.default_rng([k, 47]))))
+            asked.append(caption_of(noun, known_colour(plan.card, noun, np.random.default_rng([k, 47]))))
         made = []
         for seed in range(plan.pick(plan.seeds, quick=1, full=2)):
             for caption in asked:

@@ -3,7 +3,9 @@
 Guidance, k, rates, words, cameras and lights that suit a prior are read from here, never hard-coded in a method or a run.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -79,6 +81,11 @@ class PriorCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     light: LightCard = LightCard()
     background: BackgroundCard = BackgroundCard()
     notes: str = ""
+
+    def known(self, kind: Literal["nouns", "colours", "patterns"], words: Iterable[str]) -> tuple[str, ...]:
+        """Those of `words` that the card lists under `kind`, or else in its vocabulary; all of them where that is open."""
+        listed = {part for entry in (getattr(self, kind) or self.vocabulary) for part in entry.lower().split()}
+        return tuple(word for word in words if not listed or word in listed)
 
 
 def read_card(folder: str | Path) -> PriorCard:

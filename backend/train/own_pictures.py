@@ -50,7 +50,7 @@ def read_own_pictures(folder: str | Path, size_px: int, seed: int) -> OwnPicture
 
     Errors: as `read_exemplars` and `read_pixels`; UserError for fewer than `FEWEST` pictures.
     """
-    exemplars = read_exemplars(folder)
+    exemplars = read_exemplars(folder, fewest=1)
     if len(exemplars) < FEWEST:
         raise UserError(
             f"The folder '{folder}' holds {len(exemplars)} pictures; a training needs at least {FEWEST}.",

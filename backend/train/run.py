@@ -18,7 +18,7 @@ from backend.errors import UserError
 from backend.train.export import export_folder
 from backend.train.journal import Report, quiet
 from backend.train.latents import Latents, encode_pool
-from backend.train.leg import CHECKPOINTS, Begun, begin_leg
+from backend.train.leg import CHECKPOINTS, WORDS, Begun, begin_leg
 from backend.train.material import Material, own_material, zoo_material
 from backend.train.model_card import Told, card_notes, expected_colours, write_readme
 from backend.train.options import TrainOptions
@@ -87,7 +87,7 @@ def train_prior(options: TrainOptions, *, report: Report = quiet) -> TrainResult
         )
         if options.stage == "vae" or not trained_vae.is_finished:
             return TrainResult(str(out), trained_vae.is_finished, autoencoder=trained_vae.measures)
-        words = work / "tokenizer"
+        words = work / WORDS
         is_resumed = options.resume and (work / CHECKPOINTS[1]).exists() and (words / TOKENIZER_FILES[0]).exists()
         tokenizer = CLIPTokenizer.from_pretrained(words) if is_resumed else save_tokenizer(words, options.sizes.tokens, material.learnt)
         latents = encode_pool(
@@ -149,7 +149,7 @@ class _Exporter:
         expected = expected_colours(trained, vae, self.tokenizer, material.expected)
         extra = {RECORD_FILE: record, "expected.json": expected}
         self.size_bytes = export_folder(
-            self.out, vae, trained.unet, trained.text_encoder, self.work / "tokenizer", card=card, readme=write_readme(told),
+            self.out, vae, trained.unet, trained.text_encoder, self.work / WORDS, card=card, readme=write_readme(told),
             extra={name: (json.dumps(value, indent=2) + "\n").encode() for name, value in extra.items()}
             | ({SHEET_FILE: sheet} if sheet else {}),
         )  # fmt: skip

@@ -62,6 +62,11 @@ def train_autoencoder(
         average.values = {k: v.to(device) for k, v in saved["average"].items()}
         optimiser.load_state_dict(saved["optimiser"])
         progress.restore(saved["progress"])
+        if not progress.is_done and (work / "denoiser.ckpt").exists():
+            raise UserError(
+                "The denoiser in this folder was trained on the autoencoder as it is, which more time would change.",
+                "Give --vae-minutes as before, or --no-resume to begin anew.",
+            )
         generator.set_state(saved["generator"])
         teacher = PatchTeacher(shrink, *(saved["teacher"][k].to(device) for k in ("mean", "axes", "scale")))
     else:
@@ -75,7 +80,12 @@ def train_autoencoder(
         copy.load_state_dict(average.values)
         return copy.eval()
 
+    def check(loss: float) -> None:
+        if not np.isfinite(loss):
+            raise NumericalError(f"The autoencoder's loss is not finite at step {progress.step}; the last checkpoint is kept.")
+
     def write_checkpoint() -> None:
+        check(float(loss.detach()))
         save_state(path, {
             "vae": vae.state_dict(), "average": average.values, "optimiser": optimiser.state_dict(),
             "progress": progress.state(), "generator": generator.get_state(),
@@ -83,6 +93,7 @@ def train_autoencoder(
         })  # fmt: skip
 
     last_line = time.monotonic()
+    loss = torch.zeros(())
     progress.start_clock()
     while not progress.is_done and not stop.is_set:
         alone = progress.fraction >= DECODER_ALONE_FROM
@@ -103,8 +114,7 @@ def train_autoencoder(
         progress.advance()
         if progress.step % 50 == 0:
             values = {k: float(v) for k, v in parts.items()} | {"loss": float(loss.detach())}
-            if not np.isfinite(values["loss"]):
-                raise NumericalError(f"The autoencoder's loss is not finite at step {progress.step}; the last checkpoint is kept.")
+            check(values["loss"])
             journal.write(progress.step, values)
             report("vae", progress.fraction, " ".join(f"{k} {v:.4f}" for k, v in values.items()))
         if time.monotonic() - last_line > 90:

@@ -161,7 +161,24 @@ def train_denoiser(
             "drawn_on": generator.device.type,
         }  # fmt: skip
 
+    running: list[Tensor] = []  # loss and plain error of a step, [2] on the device
+
+    def checked() -> list[float]:
+        """Means of what `running` holds; before a state is kept, too, so that no checkpoint is lost itself."""
+        means: list[float] = torch.stack(running).mean(0).tolist() if running else [0.0, 0.0]
+        if not np.isfinite(means[0]):
+            raise NumericalError(
+                f"The denoiser's loss is not finite near step {progress.step}; the last checkpoint is kept.",
+                "Give the same command with a lower --rate.",
+            )
+        return means
+
+    def keep() -> None:
+        checked()
+        save_state(path, state())
+
     def averaged() -> TrainedDenoiser:
+        checked()
         trained = load_averaged(options, tokenizer, state())
         trained.is_finished = progress.is_done
         return trained
@@ -182,7 +199,6 @@ def train_denoiser(
     twins = ViewTwins(tokenizer, options.twins, device)
     loss_of = torch.compile(denoiser_loss) if options.compiled else denoiser_loss
     last = {"checkpoint": time.monotonic(), "sheet": time.monotonic(), "export": time.monotonic()}
-    running: list[Tensor] = []  # loss and plain error of a step, [2] on the device
     began = (time.monotonic(), progress.step)
     progress.start_clock()
     while not progress.is_done and not stop.is_set:
@@ -211,19 +227,14 @@ def train_denoiser(
         running.append(torch.stack([loss.detach(), error.mean()]))
         progress.advance()
         if progress.step % 50 == 0:
-            mean, plain = torch.stack(running).mean(0).tolist()
+            mean, plain = checked()
             running.clear()
-            if not np.isfinite(mean):
-                raise NumericalError(
-                    f"The denoiser's loss is not finite near step {progress.step}; the last checkpoint is kept.",
-                    "Give the same command with a lower --rate.",
-                )
             speed = (progress.step - began[1]) * options.batch / (time.monotonic() - began[0])
             journal.write(progress.step, {"loss": mean, "error": plain, "samples_per_s": speed})
             report("denoiser", progress.fraction, f"samples {progress.step * options.batch} loss {mean:.4f} {speed:.0f}/s")
         now = time.monotonic()
         if now - last["checkpoint"] > CHECKPOINT_EVERY_S:
-            save_state(path, state())
+            keep()
             last["checkpoint"] = time.monotonic()
         if now - last["sheet"] > 60 * options.sheet_every_minutes:
             write_sheet()
@@ -231,7 +242,7 @@ def train_denoiser(
         if now - last["export"] > 60 * options.export_every_minutes:
             export(averaged())
             last["export"] = time.monotonic()
-    save_state(path, state())
+    keep()
     measures = write_sheet()
     trained = averaged()
     trained.measures = measures

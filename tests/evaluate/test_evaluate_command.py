@@ -93,6 +93,10 @@ def test_a_priors_samples(tmp_path):
     assert found["frechet"] > found["frechet_of_renders"] > 0
     with Image.open(tmp_path / "out" / "sheet.png") as sheet:
         assert sheet.height > 4 * 16
+    (tmp_path / "prior" / "sketchbridge.json").write_text(json.dumps(card | {"nouns": ["mug"], "colours": ["red"]}))
+    lone = evaluate("--prior", tmp_path / "prior", "--pairs", "all", "--samples", 1)
+    assert lone.exit_code == 2 and "--samples 2" in " ".join(lone.stderr.split())
+    (tmp_path / "prior" / "sketchbridge.json").write_text(json.dumps(card))
     assert json.loads(evaluate(*command, "--seed", 0).stdout) == found
     assert json.loads(evaluate(*command, "--guidance", 1).stdout)["guidance"] == 1.0
 

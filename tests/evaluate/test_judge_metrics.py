@@ -143,3 +143,22 @@ def test_the_kernel_distance_is_not_fooled_by_a_set_that_lacks_spread():
         kernel.append(sum(kernel_distance(each, real) for each in sets) / 20)
     assert frechet[1] < frechet[0]
     assert abs(kernel[0]) < 0.05 and kernel[0] < kernel[1]
+
+
+def test_the_kernel_distance_of_sets_with_the_same_captions_is_below_0():
+    """One picture a caption and four of it, from one distribution: pairs of one caption lie across the sets more than within them."""
+    random = torch.Generator().manual_seed(0)
+    captions, width = 24, 8
+
+    def drawn(centres, each):
+        return centres.repeat_interleave(each, 0) + 0.3 * torch.randn(len(centres) * each, width, generator=random)
+
+    shared, apart = [], []
+    for _ in range(40):
+        mine, others = (torch.randn(captions, width, generator=random) for _ in range(2))
+        real = drawn(mine, 4)
+        shared.append(kernel_distance(drawn(mine, 1), real))
+        apart.append(kernel_distance(drawn(others, 1), real))
+    mean, error = torch.tensor(shared).mean(), torch.tensor(shared).std() / 40**0.5
+    assert mean < -5 * error
+    assert torch.tensor(apart).mean() > mean + 5 * error

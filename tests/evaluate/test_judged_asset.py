@@ -43,8 +43,10 @@ def test_24_views_lie_within_the_card_and_off_the_borders():
     assert {word: words.count(word) for word in VIEW_WORDS} == {"front view": 5, "side view": 10, "back view": 5, "overhead view": 4}
     border = np.abs((azimuth[elevation < 60] % 90) - 45)
     assert border.min() == pytest.approx(22.5)
-    for count in (6, 7, 13, 48):
-        assert len(ring_views(count, CAMERA)[0]) == count
+    for count in range(6, 121):
+        azimuth, elevation = ring_views(count, CAMERA)
+        assert len(azimuth) == count
+        assert np.abs(azimuth[elevation < 60] % 90 - 45).min() > 0.5, count
     with pytest.raises(ValueError, match="at least 6"):
         ring_views(5, CAMERA)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from backend.cli.main import app
 from backend.experiments.journal import FILE
 from backend.experiments.registry import EXPERIMENTS
 from backend.priors.card import read_card
+from tests.priors.tiny import write_tiny_folder
 
 
 def _invoke(*arguments):
@@ -42,6 +44,9 @@ def test_without_a_name_they_are_listed():
         (["table1", "--precision", "bf61"], "Did you mean 'bf16'"),
         (["table1", "--prior", "nowhere"], "nowhere"),
         (["table1", "--write", "no_page.md"], "no_page.md"),
+        (["table1", "--write", __file__], "no places for 'experiment table1'"),
+        (["table1", "--clip", "anywhere"], "table2 has it"),
+        (["table2", "--clip", "nowhere"], "no CLIP model"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, arguments, told):
@@ -119,3 +124,33 @@ def test_ctrl_c_stops_after_the_cell_and_says_how_to_go_on(tmp_path, tiny_folder
     lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
     assert 1 <= len(lines) < 3 and not any(line["failure"] for line in lines)
     assert list(_rows(tmp_path)) == ["SDS", "Bridge", "CSD"][: len(lines)]
+
+
+def test_the_first_line_repeats_the_experiment(tmp_path, tiny_folder):
+    spaced = write_tiny_folder(tmp_path / "a prior")
+    result = _invoke("table1", "--prior", spaced, "--captions", 2, "--methods", "real, ddim", "--seeds", 1, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    command = (tmp_path / "out" / "tables.md").read_text().split("`")[1]
+    words = shlex.split(command)
+    assert words[:3] == ["sketchbridge", "experiment", "table1"] and words[words.index("--prior") + 1] == str(spaced)
+    again = _invoke(*words[2:], "--out", tmp_path / "out")
+    assert "2 cells, 2 of them done already" in again.stderr
+
+
+def test_a_page_is_left_alone_where_nothing_came_of_a_run(tmp_path):
+    """A prior without a denoiser to teach: the method that needs one fails, and says so; the others run."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for colour in ("red", "green"):
+        Image.new("RGB", (64, 64), colour).save(pictures / f"{colour}.png")
+        (pictures / f"{colour}.txt").write_text(f"a {colour} apple")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- experiment table1 -->\nkept\n<!-- end -->\n")
+    small = ["table1", "--prior", f"exemplar:{pictures}", "--captions", 2, "--steps", 2, "--seeds", 1, "--out", tmp_path / "out"]
+    failed = _invoke(*small, "--methods", "vsd", "--write", page)
+    said = " ".join(failed.stderr.split())
+    assert failed.exit_code == 1 and "failed: VSD, seed 0: " in said and "left as it was" in said
+    assert "kept" in page.read_text()
+    mixed = _invoke(*small, "--methods", "real,vsd", "--write", page)
+    assert mixed.exit_code == 0, mixed.output
+    assert "kept" not in page.read_text() and "| real renders |" in page.read_text() and "Failed:" in page.read_text()

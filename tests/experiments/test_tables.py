@@ -25,6 +25,7 @@ from backend.experiments.shape_runs import SHEET_PX
 from backend.experiments.write import publish, write_all
 from backend.priors.card import PriorCard, read_card
 from backend.priors.resolve import STARTER, resolve_prior
+from backend.refine import image_presets
 from backend.render.sheet import tile
 from backend.zoo.captions import FULL, caption
 from backend.zoo.catalogue import NOUNS, make_object
@@ -205,6 +206,41 @@ def test_captions_are_whole_ones_of_the_zoo_and_the_prior():
     thing = make_object(1, "mug", "orange", "striped")
     assert caption_of("mug", "orange", "striped", "front view").text == caption(thing, 0, 10, np.random.default_rng(0), choices=FULL)
     assert CLEAN.clay == CLEAN.corrupted == 0.0
+
+
+def test_captions_stay_within_what_a_prior_knows():
+    few = PriorCard(nouns=("mug", "gnome"), colours=("red",), patterns=("plain",))
+    assert {(one.noun, one.colour, one.pattern) for one in captions(few, 12)} == {("mug", "red", "plain")}
+    # Pictures of a user's own give words, but no lists of nouns and colours.
+    words = PriorCard(vocabulary=("crimson", "blue mug", "apple"))
+    assert known_nouns(words) == ("apple", "mug")
+    assert {one.colour for one in captions(words, 12)} == {"blue"} and {one.pattern for one in captions(words, 12)} == {"plain"}
+    for card, told in ((PriorCard(name="gnomes", nouns=("gnome",)), "'gnomes' knows none"), (PriorCard(colours=("teal",)), "no colour of")):
+        for name in ("table1", "table2", "janus", "painting", "illusion"):
+            with pytest.raises(UserError, match=told):
+                experiment(name).cells(Plan(card))
+    with pytest.raises(UserError, match="knows none"):
+        experiment("sketch-to-real").cells(Plan(PriorCard(nouns=("gnome",))))
+
+
+@pytest.mark.parametrize("name", ["table1", "painting"])
+def test_one_picture_has_no_distance(name):
+    with pytest.raises(UserError, match="more than one picture"):
+        experiment(name).cells(Plan(PriorCard(), captions=1))
+
+
+def test_a_paintings_cells_change_with_their_stages(monkeypatch):
+    def specs():
+        return {cell.spec["way"]: cell.spec for cell in experiment("painting").cells(Plan(PriorCard(), seeds=1))}
+
+    before = specs()
+    edit = image_presets._bridge
+
+    def other(*arguments, **settings):
+        return edit(*arguments, **{**settings, "high": 0.6})
+
+    monkeypatch.setattr("backend.refine.image_presets._bridge", other)
+    assert {way for way, spec in specs().items() if spec != before[way]} == {"bridge", "sds"}
 
 
 def test_renders_are_of_the_caption_and_repeat():

@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from backend.errors import UserError
+from backend.cli.main import app
+from backend.errors import NumericalError, UserError
 from backend.priors.card import PriorCard
 from backend.train import train_denoiser as loop
 from backend.train.checkpoints import load_state
@@ -155,3 +157,31 @@ def test_bad_options_are_one_sentence(tmp_path, changes, message):
         pytest.skip("there is a CUDA device")
     with pytest.raises(UserError, match=message):
         train_prior(tiny(tmp_path, **changes))
+
+
+def test_an_autoencoder_is_not_trained_on_below_its_denoiser(tmp_path):
+    train_prior(tiny(tmp_path, steps=2, vae_steps=2))
+    before = (tmp_path / "work" / "vae.ckpt").read_bytes()
+    with pytest.raises(UserError, match="trained on the autoencoder as it is"):
+        train_prior(tiny(tmp_path, steps=4, vae_steps=4))
+    assert (tmp_path / "work" / "vae.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize("part", ["vae", "denoiser"])
+def test_a_lost_loss_is_never_kept(tmp_path, part):
+    """Far fewer steps than lie between two lines of the journal."""
+    train_prior(tiny(tmp_path, steps=2, vae_steps=2, stage="vae" if part == "vae" else "all"))
+    path = tmp_path / "work" / f"{part}.ckpt"
+    before = path.read_bytes()
+    lost = {"vae_steps": 6, "vae_rate": 1e30, "stage": "vae"} if part == "vae" else {"vae_steps": 2, "steps": 6, "rate": 1e30}
+    with pytest.raises(NumericalError, match="not finite"):
+        train_prior(tiny(tmp_path, **lost))
+    assert path.read_bytes() == before
+
+
+def test_a_device_that_is_not_one_is_told_before_any_picture_is_made(tmp_path):
+    result = CliRunner().invoke(
+        app, ["train-prior", "--device", "toaster", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 2 and "toaster" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "work").exists()
