@@ -11,7 +11,8 @@ def put(text: str, page: Path, mark: str) -> Path:
     """The page, in which `text` now stands between `<!-- mark -->` and the next `<!-- end -->`. Errors: as `place_in`."""
     before, found = place_in(page, mark)
     first, last = found.span()
-    return write_bytes(page, f"{before[:first]}{found[1]}{text.rstrip(chr(10))}\n{found[2]}{before[last:]}".encode())
+    own = text.rstrip("\n")
+    return write_bytes(page, f"{before[:first]}{found[1]}{own}\n{found[2]}{before[last:]}".encode())
 
 
 def place_in(page: Path, mark: str) -> tuple[str, re.Match[str]]:
