@@ -23,6 +23,7 @@ from backend.train.denoiser import build_scheduler
 from backend.train.words import TOKENIZER_FILES
 
 _TEXT_PREFIX = "text_model."
+_PATH = "_name_or_path"  # where on this machine a part was loaded from
 _INDEX = {
     "_class_name": "StableDiffusionPipeline",
     "_diffusers_version": diffusers.__version__,
@@ -39,7 +40,7 @@ _INDEX = {
 
 
 def _half(module, build):
-    copy = build.from_config(module.config)
+    copy = build.from_config({name: value for name, value in module.config.items() if name != _PATH})
     copy.load_state_dict(module.state_dict())
     return copy.eval().half()
 
@@ -55,7 +56,7 @@ def _save_text_encoder(text_encoder: CLIPTextModel, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     config = text_encoder.config.to_dict() | {"architectures": ["CLIPTextModel"], "dtype": "float32"}  # what a pipeline loads it as
     config.pop("torch_dtype", None)
-    config.pop("_name_or_path", None)
+    config.pop(_PATH, None)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

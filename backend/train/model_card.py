@@ -185,7 +185,7 @@ def _training(told: Told) -> str:
     )
     autoencoder = _before(told, told.autoencoder_from) or f"trained for {options.vae_minutes:.0f} minutes on the same pictures"
     if material.own is None:
-        data = f"{options.images:,} pictures of the zoo, seeds from 1000000; remade by `--stage data`."
+        data = "Pictures of the zoo, seeds from 1000000, as many as the table says for each leg; `--stage data --images N` remakes them."
         command = f"sketchbridge train-prior --minutes {options.minutes:.0f} --images {options.images}"
         command += "".join(f" --{what} {name}" for what, name in (("vae", options.vae), ("start", options.start)) if name)
         if options.peak_rate != (NEXT_RATE if options.start else FIRST_RATE):
